@@ -6,6 +6,7 @@
 mod digest;
 mod error;
 mod generation;
+mod inside;
 mod judging;
 mod results;
 
@@ -15,8 +16,12 @@ pub use generation::{
     Chat, Completion, ContinuationScore, Finish, Grammar, Message, ModelInfo, Prompt, Role, Sampling,
     ScoreRequest, TokenLogprob, TokenLogprobs,
 };
+pub use inside::{
+    CaptureRequest, CaptureSpec, Captured, Change, Example, ImportanceRequest, Intervention,
+    MatrixImportance, Modules, Rows, Site, TensorInfo, TraceRequest, Traced,
+};
 pub use judging::{Exchange, Safety, Verdict};
 pub use results::{
-    About, Chart, Column, Estimate, Field, Figure, Group, Heatmap, Metric, Outcome, Point, Series, Slot,
-    Status, Summary, Value,
+    About, Chart, Column, Diagnosis, Estimate, Field, Figure, Finding, Group, Heatmap, Metric, Outcome,
+    Point, Series, Slot, Status, Summary, Value,
 };

@@ -129,6 +129,9 @@ pub enum Estimate {
         value: f64,
         /// Samples it rests on.
         n: u64,
+        /// Its 95 % interval, low and high, if the plugin computed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interval: Option<[f64; 2]>,
     },
 }
 
@@ -224,4 +227,24 @@ pub struct Summary {
     pub figures: Vec<Figure>,
     /// Remarks.
     pub notes: Vec<String>,
+}
+
+/// What a diagnostic says of one row of a dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The dataset's name in the description.
+    pub dataset: String,
+    /// Its row, from 0, as it was handed over.
+    pub row: u32,
+    /// The values found.
+    pub fields: Vec<Field>,
+}
+
+/// A diagnostic's result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// Metrics, figures and remarks.
+    pub summary: Summary,
+    /// What it says of single rows.
+    pub findings: Vec<Finding>,
 }

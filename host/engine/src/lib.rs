@@ -5,6 +5,7 @@
 //! that begin alike share what is computed of their beginning. The engine knows nothing of plugins or runs.
 
 mod error;
+mod inside;
 mod llama;
 mod model;
 mod reasoning;

@@ -1,8 +1,13 @@
 //! What every engine offers, and how a model is opened.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sonde_contract::{Completion, ContinuationScore, HostError, ModelInfo, Prompt, Sampling, ScoreRequest};
+use sonde_contract::{
+    CaptureRequest, Captured, Completion, ContinuationScore, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, TraceRequest, Traced,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A loaded model. Cheap to share; every method may be called from many tasks at once.
@@ -37,6 +42,47 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// A prompt or continuation that is empty or does not fit.
     async fn score(&self, request: ScoreRequest) -> Result<Vec<ContinuationScore>, HostError>;
+
+    /// Runs a prompt and keeps the rows named before. Requests of many callers are computed together; the pass ends at
+    /// the deepest layer asked for, and memory does not grow with the prompt under [`sonde_contract::Rows::Mean`] and
+    /// `Last`.
+    ///
+    /// # Errors
+    /// A layer that the site does not have, a row that the prompt does not have; a prompt that is empty or does not fit.
+    async fn capture(&self, request: CaptureRequest) -> Result<Captured, HostError>;
+
+    /// Continues a prompt as [`Model::generate`] does and keeps the last position at every step.
+    ///
+    /// # Errors
+    /// As [`Model::generate`] and [`Model::capture`]; rows other than `Last`.
+    async fn trace(&self, request: TraceRequest) -> Result<Traced, HostError>;
+
+    /// The same model with these changes in force; this handle stays as it was. Changes already in force come first.
+    ///
+    /// # Errors
+    /// A layer that the site does not have, a vector of another width, a direction of length zero, no finite number.
+    fn intervene(&self, changes: Vec<Intervention>) -> Result<Arc<dyn Model>, HostError>;
+
+    /// The model's tensors, in the order of the file.
+    ///
+    /// # Errors
+    /// When the file can no longer be read.
+    fn tensors(&self) -> Result<Vec<TensorInfo>, HostError>;
+
+    /// Numbers of a tensor from flat row-major index `first` on, dequantised to f32.
+    ///
+    /// # Errors
+    /// A tensor that is not there, numbers past its end, a quantisation that cannot be read.
+    fn read_tensor(&self, name: &str, first: u64, count: u32) -> Result<Vec<f32>, HostError>;
+
+    /// The most important weights for given answers: one pass forward and back per example.
+    ///
+    /// # Errors
+    /// `Unsupported` from an engine without gradients; an example without response tokens or that does not fit.
+    async fn importance(&self, request: ImportanceRequest) -> Result<Vec<MatrixImportance>, HostError>;
+
+    /// Whether [`Model::importance`] works.
+    fn has_gradients(&self) -> bool;
 
     /// Tokens computed since the model was opened.
     fn usage(&self) -> Usage;

@@ -2,8 +2,31 @@
 
 use async_trait::async_trait;
 use sonde_contract::{
-    Completion, ContinuationScore, Exchange, HostError, ModelInfo, Prompt, Sampling, ScoreRequest, Verdict,
+    CaptureSpec, Completion, ContinuationScore, Exchange, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
 };
+
+/// A model as a plugin holds it: a role of the run, and the changes in force in this handle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelRef {
+    /// The name under which the plugin opened it.
+    pub role: String,
+    /// In the order in which they were made; empty for the model itself.
+    pub changes: Vec<Intervention>,
+}
+
+/// What the host keeps of one prompt's pass, without its numbers; those are read piece by piece.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    /// Names it among the captures of one invocation.
+    pub id: u64,
+    /// Rows per layer.
+    pub rows: u32,
+    /// Numbers per row.
+    pub width: u32,
+    /// The prompt's token ids.
+    pub tokens: Vec<u32>,
+}
 
 /// How much a plugin's log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -40,18 +63,18 @@ pub trait Services: Send + Sync {
     ///
     /// # Errors
     /// What the engine cannot do.
-    async fn count_tokens(&self, role: &str, prompt: Prompt) -> Result<u32, HostError>;
+    async fn count_tokens(&self, model: &ModelRef, prompt: Prompt) -> Result<u32, HostError>;
 
     /// The prompt as the tokenizer sees it.
     ///
     /// # Errors
     /// What the engine cannot do.
-    async fn render(&self, role: &str, prompt: Prompt) -> Result<String, HostError>;
+    async fn render(&self, model: &ModelRef, prompt: Prompt) -> Result<String, HostError>;
 
     /// Continues each prompt.
     async fn generate(
         &self,
-        role: &str,
+        model: &ModelRef,
         prompts: Vec<Prompt>,
         sampling: Sampling,
     ) -> Vec<Result<Completion, HostError>>;
@@ -59,12 +82,78 @@ pub trait Services: Send + Sync {
     /// Log-likelihoods of continuations.
     async fn score(
         &self,
-        role: &str,
+        model: &ModelRef,
         requests: Vec<ScoreRequest>,
     ) -> Vec<Result<Vec<ContinuationScore>, HostError>>;
 
     /// Verdicts of the judge bound to a name.
     async fn assess(&self, judge: &str, exchanges: Vec<Exchange>) -> Vec<Result<Verdict, HostError>>;
+
+    /// Runs each prompt and keeps what the specification names, until [`Services::release_capture`].
+    async fn capture(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        spec: CaptureSpec,
+    ) -> Vec<Result<Kept, HostError>>;
+
+    /// Continues each prompt and keeps the last position at every step.
+    async fn trace(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        sampling: Sampling,
+        spec: CaptureSpec,
+    ) -> Vec<Result<(Completion, Kept), HostError>>;
+
+    /// Rows of one layer of a capture, one after another.
+    ///
+    /// # Errors
+    /// A layer that was not asked for, rows past the end.
+    async fn read_capture(
+        &self,
+        capture: u64,
+        layer: u32,
+        first_row: u32,
+        rows: u32,
+    ) -> Result<Vec<f32>, HostError>;
+
+    /// The plugin no longer needs a capture.
+    fn release_capture(&self, capture: u64);
+
+    /// Whether these changes can be put into force on top of the handle's own; the runtime keeps the list.
+    ///
+    /// # Errors
+    /// What the engine cannot do, and changes that do not fit the model.
+    async fn intervene(&self, model: &ModelRef, changes: Vec<Intervention>) -> Result<(), HostError>;
+
+    /// The model's tensors.
+    ///
+    /// # Errors
+    /// What the engine cannot do.
+    async fn tensors(&self, model: &ModelRef) -> Result<Vec<TensorInfo>, HostError>;
+
+    /// Numbers of a tensor, dequantised.
+    ///
+    /// # Errors
+    /// A tensor that is not there, numbers past its end.
+    async fn read_tensor(
+        &self,
+        model: &ModelRef,
+        name: &str,
+        first: u64,
+        count: u32,
+    ) -> Result<Vec<f32>, HostError>;
+
+    /// The most important weights for given answers.
+    ///
+    /// # Errors
+    /// `Unsupported` from an engine without gradients.
+    async fn importance(
+        &self,
+        model: &ModelRef,
+        request: ImportanceRequest,
+    ) -> Result<Vec<MatrixImportance>, HostError>;
 
     /// A line for the reader; already free of terminal escapes.
     fn log(&self, level: LogLevel, text: String);
