@@ -4,6 +4,7 @@
 //! thread with a queue; callers await. Requests of many callers are computed together (continuous batching), prompts
 //! that begin alike share what is computed of their beginning. The engine knows nothing of plugins or runs.
 
+mod comparison;
 mod error;
 mod inside;
 mod llama;
@@ -11,6 +12,7 @@ mod model;
 mod reasoning;
 mod template;
 
+pub use comparison::{Comparison, LayerDrift, NextTokenDrift, compare};
 pub use error::OpenError;
 pub use llama::Tokenizer;
 pub use model::{GenerateRequest, Model, OpenOptions, Precision, Usage};
