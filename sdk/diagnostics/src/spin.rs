@@ -3,7 +3,7 @@
 //!
 //! [`coupling`] takes each weight matrix's two sets of top indices and counts what they share, per matrix, layer and in
 //! total, with DeepScan's two rates and the coupling that chance alone would bring. [`sweep`] does so for several sizes
-//! of the top sets, [`sweep_ranked`] cuts those sets from one ranking each.
+//! of the top sets, cut from one ranking each.
 
 mod chance;
 mod counts;
@@ -13,4 +13,4 @@ mod sweep;
 pub use chance::Chance;
 pub use counts::{Counts, Coupling, LayerCoupling, ModuleCoupling, coupling};
 pub use matrix::{Matrix, Modules, Unreached, top_count};
-pub use sweep::{Ranked, SweepPoint, sweep, sweep_ranked};
+pub use sweep::{Ranked, SweepPoint, sweep};

@@ -99,9 +99,8 @@ pub enum Unreached {
     Count,
 }
 
-/// How many weights the top `fraction` of a matrix has: ⌊fraction · columns · rows⌋, multiplied in DeepScan's order so
-/// that rounding agrees. 0 for small matrices; 0 for a fraction that is negative or not a number.
-pub fn top_count(fraction: f64, rows: u64, columns: u64) -> u64 {
-    let weights = rows.saturating_mul(columns);
-    ((fraction * columns as f64 * rows as f64) as u64).min(weights)
+/// How many weights the top `fraction` of a matrix has: ⌊fraction · weights⌋, as DeepScan's `int(q * numel)`. 0 for small
+/// matrices; 0 for a fraction that is negative or not a number.
+pub fn top_count(fraction: f64, weights: u64) -> u64 {
+    ((fraction * weights as f64) as u64).min(weights)
 }

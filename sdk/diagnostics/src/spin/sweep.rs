@@ -14,23 +14,6 @@ pub struct SweepPoint {
     pub chance: Chance,
 }
 
-/// Coupling in total for sets that the host cut at each fraction; sets in index order cannot be cut again.
-///
-/// # Errors
-/// As [`coupling`].
-pub fn sweep(
-    sets: &[(f64, Vec<Matrix>)],
-    modules: Modules,
-    unreached: Unreached,
-) -> Result<Vec<SweepPoint>, Error> {
-    sets.iter()
-        .map(|(fraction, matrices)| {
-            let found = coupling(matrices, modules, unreached)?;
-            Ok(SweepPoint { fraction: *fraction, counts: found.counts, chance: found.chance })
-        })
-        .collect()
-}
-
 /// A matrix whose top weights come in order of importance, so that one ranking serves every smaller fraction.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranked<'a> {
@@ -38,10 +21,8 @@ pub struct Ranked<'a> {
     pub layer: u32,
     /// Name within the block.
     pub name: &'a str,
-    /// Its rows.
-    pub rows: u64,
-    /// Its columns.
-    pub columns: u64,
+    /// Weights it has (rows × columns).
+    pub weights: u64,
     /// Row-major indices by descending importance under the first objective; `None` if no gradient reached it.
     pub first: Option<&'a [u64]>,
     /// The same under the second objective.
@@ -52,7 +33,7 @@ pub struct Ranked<'a> {
 ///
 /// # Errors
 /// [`Error::Parameter`] if a ranking is shorter than a fraction asks for; else as [`coupling`].
-pub fn sweep_ranked(
+pub fn sweep(
     ranked: &[Ranked],
     fractions: &[f64],
     modules: Modules,
@@ -63,7 +44,7 @@ pub fn sweep_ranked(
         .map(|&fraction| {
             let cut = |matrix: &Ranked, ranking: Option<&[u64]>| -> Result<Option<Vec<u64>>, Error> {
                 let Some(ranking) = ranking else { return Ok(None) };
-                let count = top_count(fraction, matrix.rows, matrix.columns) as usize;
+                let count = top_count(fraction, matrix.weights) as usize;
                 let top = ranking.get(..count).ok_or_else(|| Error::Parameter {
                     name: "fraction",
                     value: format!(
@@ -85,7 +66,7 @@ pub fn sweep_ranked(
                 .map(|(matrix, first, second)| Matrix {
                     layer: matrix.layer,
                     name: matrix.name,
-                    weights: matrix.rows.saturating_mul(matrix.columns),
+                    weights: matrix.weights,
                     first: first.as_deref(),
                     second: second.as_deref(),
                 })

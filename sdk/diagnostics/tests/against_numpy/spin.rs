@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sonde_diagnostics::Error;
 use sonde_diagnostics::resampling::Resampler;
-use sonde_diagnostics::spin::{Matrix, Modules, Ranked, Unreached, coupling, sweep, sweep_ranked, top_count};
+use sonde_diagnostics::spin::{Matrix, Modules, Ranked, Unreached, coupling, sweep, top_count};
 
 use crate::reference::{assert_near, cases, numbers};
 
@@ -103,22 +103,15 @@ fn the_bound_for_several_matrices_is_above_the_exact_tail_of_their_union() {
 const EXACT_LN_P: f64 = -9.331_787;
 
 #[test]
-fn a_sweep_cut_from_rankings_equals_one_from_sets() {
+fn a_sweep_is_cut_from_the_rankings() {
     let (first, second) = ([9, 3, 7, 1, 0, 5], [3, 8, 9, 2, 1, 0]);
     let ranked =
-        Ranked { layer: 0, name: "mlp.up", rows: 4, columns: 25, first: Some(&first), second: Some(&second) };
-    let points = sweep_ranked(&[ranked], &[0.02, 0.05], Modules::Mlp, Unreached::LeaveOut).unwrap();
+        Ranked { layer: 0, name: "mlp.up", weights: 100, first: Some(&first), second: Some(&second) };
+    let points = sweep(&[ranked], &[0.02, 0.05], Modules::Mlp, Unreached::LeaveOut).unwrap();
     let coupled: Vec<u64> = points.iter().map(|point| point.counts.coupled).collect();
     // {9, 3} and {3, 8}; {0, 1, 3, 7, 9} and {1, 2, 3, 8, 9}.
     assert_eq!(coupled, [1, 3]);
-    let small = |first: &'static [u64], second: &'static [u64]| Matrix {
-        weights: 100,
-        ..matrix(0, "mlp.up", first, second)
-    };
-    let sets =
-        [(0.02, vec![small(&[3, 9], &[3, 8])]), (0.05, vec![small(&[0, 1, 3, 7, 9], &[1, 2, 3, 8, 9])])];
-    assert_eq!(sweep(&sets, Modules::Mlp, Unreached::LeaveOut).unwrap(), points);
-    let short = sweep_ranked(&[ranked], &[0.5], Modules::Mlp, Unreached::LeaveOut);
+    let short = sweep(&[ranked], &[0.5], Modules::Mlp, Unreached::LeaveOut);
     assert!(matches!(short, Err(Error::Parameter { name: "fraction", .. })), "{short:?}");
 }
 
@@ -146,9 +139,9 @@ fn nothing_has_no_rates() {
 
 #[test]
 fn top_counts_are_those_of_python() {
-    // int(q * columns * rows)
-    assert_eq!(top_count(1e-3, 128, 1024), 131);
-    assert_eq!(top_count(5e-7, 1536, 8960), 6);
-    assert_eq!(top_count(5e-7, 100, 100), 0);
-    assert_eq!([top_count(-1.0, 9, 9), top_count(f64::NAN, 9, 9), top_count(2.0, 9, 9)], [0, 0, 81]);
+    // int(q * numel)
+    assert_eq!(top_count(1e-3, 128 * 1024), 131);
+    assert_eq!(top_count(5e-7, 1536 * 8960), 6);
+    assert_eq!(top_count(5e-7, 100 * 100), 0);
+    assert_eq!([top_count(-1.0, 81), top_count(f64::NAN, 81), top_count(2.0, 81)], [0, 0, 81]);
 }
