@@ -31,7 +31,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).ok_or("say which file to write: random-model FILE.gguf")?;
     let wren = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/wren-chat-q8_0.gguf");
-    let metadata = metadata(Content::read(&mut BufReader::new(File::open(wren)?))?.metadata.into_iter().collect())?;
+    let metadata =
+        metadata(Content::read(&mut BufReader::new(File::open(wren)?))?.metadata.into_iter().collect())?;
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut tensors = vec![("token_embd.weight".to_owned(), matrix(&mut random, VOCABULARY, WIDTH)?)];
     tensors.push(("output_norm.weight".to_owned(), ones(WIDTH)?));

@@ -76,7 +76,8 @@ impl States {
         places: &[Place],
         rows: &Rows,
     ) -> Result<Self, Error> {
-        let mut read = Self { layers: vec![Vec::with_capacity(prompts.len()); places.len()], ..Self::default() };
+        let mut read =
+            Self { layers: vec![Vec::with_capacity(prompts.len()); places.len()], ..Self::default() };
         let total = u64::try_from(prompts.len()).unwrap_or(u64::MAX);
         for (chunk, prompts) in prompts.chunks(AT_ONCE).enumerate() {
             let first = chunk * AT_ONCE;

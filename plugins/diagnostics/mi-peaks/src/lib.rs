@@ -158,7 +158,8 @@ fn solve(
     kernel: Kernel,
     parameters: &Parameters,
 ) -> Result<Vec<Trajectory>, Error> {
-    let texts = |of: fn(&Row) -> &String| rows.iter().map(|row| Prompt::plain(of(row).as_str())).collect::<Vec<_>>();
+    let texts =
+        |of: fn(&Row) -> &String| rows.iter().map(|row| Prompt::plain(of(row).as_str())).collect::<Vec<_>>();
     let spec = CaptureSpec::new(place.site, [place.layer]);
     let sampling = Sampling { max_tokens: parameters.max_tokens, temperature: 0.0, ..model.sampling() };
     let traced = model.trace(&texts(|row| &row.problem), &sampling, &spec);
@@ -256,3 +257,67 @@ fn finding(of: &Trajectory, texts: &BTreeMap<u32, String>) -> Finding {
 }
 
 sonde_sdk::export_diagnostic!(MiPeaks);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sonde_sdk::mock::MockHost;
+    use sonde_sdk::{Activations, Completion, Figure, Finish, ModelInfo, Traced};
+
+    fn host() -> MockHost {
+        let info = ModelInfo {
+            name: "small".into(),
+            architecture: "qwen3".into(),
+            quantisation: "F32".into(),
+            layers: 2,
+            width: 3,
+            vocabulary: 10,
+            context: 100,
+            has_chat_template: false,
+        };
+        MockHost::new()
+            .info("target", info)
+            .captures("target", |_, spec, _| {
+                assert_eq!(spec.layers, [2]);
+                Ok(Activations::given([1], 3, [(2, vec![1.0, 2.0, 3.0])]))
+            })
+            .traces("target", |_, sampling, _| {
+                assert_eq!((sampling.temperature, sampling.max_tokens), (0.0, 512));
+                // The answer ends by itself after two tokens: three states.
+                let states = vec![1.0, -1.0, 0.5, 1.0, 2.0, 3.0, 3.0, 1.0, 2.0];
+                let completion = Completion {
+                    text: String::new(),
+                    reasoning: None,
+                    tokens: vec![4, 5],
+                    prompt_tokens: 1,
+                    finish: Finish::Stop,
+                    logprobs: Vec::new(),
+                };
+                Ok(Traced { completion, activations: Activations::given([1], 3, [(2, states)]) })
+            })
+    }
+
+    fn line(definitions: Definitions) -> Vec<(f64, f64)> {
+        let rows = [serde_json::json!({"problem": "p", "solution": "s"})];
+        let datasets = Datasets::new().with("items", rows);
+        let parameters =
+            Parameters { kernel: "linear".into(), peaks: 0, definitions, ..Parameters::default() };
+        let diagnosis = MiPeaks::run(&host(), &datasets, &parameters, 0).unwrap();
+        let mean = diagnosis.summary.figures.iter().find_map(|figure| match figure {
+            Figure::Line(chart) if chart.name == "mi_mean_trajectory" => Some(chart),
+            _ => None,
+        });
+        mean.unwrap().series[0].points.iter().map(|point| (point.x, point.y)).collect()
+    }
+
+    #[test]
+    fn a_step_is_the_state_that_predicts_its_token_and_deepscan_drops_the_first() {
+        // A linear kernel gives nearly the squared correlation with (1, 2, 3): 1 at the step of the same state.
+        let steps = line(Definitions::Sonde);
+        assert_eq!(steps.len(), 3);
+        assert!((steps[1].1 - 1.0).abs() < 1e-4 && steps[0].1 < 0.9 && steps[2].1 < 0.9, "{steps:?}");
+        let dropped = line(Definitions::Deepscan);
+        assert_eq!(dropped.len(), 2);
+        assert_eq!((dropped[0].0, dropped[0].1), (0.0, steps[1].1));
+    }
+}

@@ -10,8 +10,8 @@ mod ranking;
 use serde::Deserialize;
 use sonde_diagnostics::spin::{Modules as Chosen, Unreached, coupling, sweep};
 use sonde_sdk::{
-    About, Datasets, Diagnosis, Diagnostic, Error, Example, Host, ImportanceSpec, Modules, Parameter, Summary,
-    WhiteBox, about,
+    About, Datasets, Diagnosis, Diagnostic, Error, Example, Host, ImportanceSpec, Modules, Parameter,
+    Summary, WhiteBox, about,
 };
 
 use crate::ranking::Pair;

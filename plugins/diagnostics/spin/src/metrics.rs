@@ -47,19 +47,24 @@ fn of_counts(counts: Counts, chance: &Chance, n: u64, headline: bool) -> Vec<Met
         ),
         number("candidate_dataset1", "Important weights of the first dataset.", count(counts.first)),
         number("candidate_dataset2", "Important weights of the second dataset.", count(counts.second)),
-        number("total_neurons", "All weights looked at (DeepScan calls each a neuron).", count(counts.weights)),
+        number(
+            "total_neurons",
+            "All weights looked at (DeepScan calls each a neuron).",
+            count(counts.weights),
+        ),
         number(
             "fairness_privacy_neurons_coupling_ratio",
             "Coupled weights over all weights; cannot exceed the fraction.",
             counts.ratio(),
         ),
-        number("ln_coupling_ratio", "Natural logarithm of that ratio, the paper's coupling index.", counts.ln_ratio()),
+        number(
+            "ln_coupling_ratio",
+            "Natural logarithm of that ratio, the paper's coupling index.",
+            counts.ln_ratio(),
+        ),
     ];
-    let mut metrics: Vec<_> = found
-        .into_iter()
-        .flatten()
-        .map(|(measure, value)| measure.given(value, n))
-        .collect();
+    let mut metrics: Vec<_> =
+        found.into_iter().flatten().map(|(measure, value)| measure.given(value, n)).collect();
     if let Some(first) = metrics.first_mut() {
         first.headline = headline;
     }
@@ -76,7 +81,10 @@ pub fn pictures(found: &Coupling, swept: &[SweepPoint]) -> Vec<Plot> {
             .series("expected by chance", layers().map(|(x, layer)| (x, layer.chance.mean))),
     ];
     let points = |value: fn(&SweepPoint) -> Option<f64>| {
-        swept.iter().filter_map(move |point| Some((point.fraction.log10(), value(point)?))).collect::<Vec<_>>()
+        swept
+            .iter()
+            .filter_map(move |point| Some((point.fraction.log10(), value(point)?)))
+            .collect::<Vec<_>>()
     };
     let expected = |point: &SweepPoint| {
         let candidates = (point.counts.first + point.counts.second) as f64 / 2.0;

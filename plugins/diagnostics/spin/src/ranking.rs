@@ -89,8 +89,11 @@ impl Cut<'_> {
 
 /// Names the matrices whose count may be another on another machine.
 pub fn ties(cuts: &[Cut<'_>]) -> Option<String> {
-    let tied: Vec<_> =
-        cuts.iter().filter(|cut| cut.tied).map(|cut| format!("layer {} {}", cut.of.layer, cut.of.name)).collect();
+    let tied: Vec<_> = cuts
+        .iter()
+        .filter(|cut| cut.tied)
+        .map(|cut| format!("layer {} {}", cut.of.layer, cut.of.name))
+        .collect();
     (!tied.is_empty()).then(|| {
         format!(
             "the cut falls between importances that are equal within float32 rounding, so a count may be off by one on \

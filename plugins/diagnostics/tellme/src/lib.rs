@@ -10,8 +10,8 @@ mod sweep;
 use serde::Deserialize;
 use sonde_diagnostics::Vectors;
 use sonde_sdk::{
-    About, Datasets, Diagnosis, Diagnostic, Error, Host, Message, Model, Parameter, Place, Prompt, Role, Rows,
-    Site, States, Summary, WhiteBox, about, row,
+    About, Datasets, Diagnosis, Diagnostic, Error, Host, Message, Model, Parameter, Place, Prompt, Role,
+    Rows, Site, States, Summary, WhiteBox, about, row,
 };
 
 /// The words that DeepScan puts behind every answer.
@@ -137,16 +137,22 @@ impl Diagnostic for Tellme {
         let mut measured = Vec::new();
         for (of, vectors) in places.iter().zip(&states.layers) {
             let named = |error: sonde_diagnostics::Error| {
-                Error::new(error.to_string()).during(&format!("the output of block {}", of.layer.saturating_sub(1)))
+                Error::new(error.to_string())
+                    .during(&format!("the output of block {}", of.layer.saturating_sub(1)))
             };
             let vectors = Vectors::new(vectors).map_err(named)?;
             if *of == place {
                 summary = summary
                     .metrics(metrics::whole(&vectors, &labels, parameters, seed).map_err(named)?)
-                    .note(format!("measured at the output of block {}, the last token of each text", place.layer - 1));
+                    .note(format!(
+                        "measured at the output of block {}, the last token of each text",
+                        place.layer - 1
+                    ));
             }
             if parameters.sweep {
-                measured.push(sweep::Measured::new(of.layer, &vectors, &labels, parameters, seed).map_err(named)?);
+                measured.push(
+                    sweep::Measured::new(of.layer, &vectors, &labels, parameters, seed).map_err(named)?,
+                );
             }
         }
         summary = summary.metrics(measured.iter().flat_map(sweep::Measured::metrics));
@@ -189,7 +195,8 @@ mod tests {
     #[test]
     fn labels_are_read_from_json_and_csv_and_others_are_refused() {
         let row = |is_safe: serde_json::Value| -> Row {
-            serde_json::from_value(serde_json::json!({"prompt": "p", "response": "r", "is_safe": is_safe})).unwrap()
+            serde_json::from_value(serde_json::json!({"prompt": "p", "response": "r", "is_safe": is_safe}))
+                .unwrap()
         };
         for (cell, label) in [(true.into(), 1), ("False".into(), 0), (1.into(), 1), ("unsafe".into(), 0)] {
             assert_eq!(row(cell).label(), Ok(label));

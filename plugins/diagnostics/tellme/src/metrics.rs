@@ -26,22 +26,33 @@ pub fn whole(
         found.extend(gap().against_null(null.mean, null.z, null.p, n));
     }
     if let Some(share) = rate.gap_share() {
-        found.push(Measure::new("R_gap_share", "R_gap / R_diff: less dependent on the width.").given(share, n));
+        found.push(
+            Measure::new("R_gap_share", "R_gap / R_diff: less dependent on the width.").given(share, n),
+        );
     }
     if let Some(auroc) = auroc(vectors, labels)? {
         found.push(auroc_measure().headline().given(auroc, n));
     }
-    let about = "Effective rank: the exponential of the entropy of the centred states' normalised singular values.";
+    let about =
+        "Effective rank: the exponential of the entropy of the centred states' normalised singular values.";
     found.push(Measure::new("erank", about).given(effective_rank(vectors)?, n));
     let geometry = Geometry::new(vectors, labels)?;
     for (name, about, value) in [
-        ("between_class_cosine", "Mean cosine of all pairs across the two classes.", Some(geometry.between_class_cosine)),
+        (
+            "between_class_cosine",
+            "Mean cosine of all pairs across the two classes.",
+            Some(geometry.between_class_cosine),
+        ),
         (
             "within_class_cosine",
             "Mean cosine of all pairs within a class; classes are apart only where it exceeds between_class_cosine.",
             geometry.within_class_cosine,
         ),
-        ("centroid_correlation", "Pearson correlation of the classes' centroids.", geometry.centroid_correlation),
+        (
+            "centroid_correlation",
+            "Pearson correlation of the classes' centroids.",
+            geometry.centroid_correlation,
+        ),
         (
             "mean_pairwise_l2",
             "Mean Euclidean distance of all pairs across the classes, in the activations' unit.",
@@ -71,7 +82,11 @@ fn deepscan(vectors: &Vectors, labels: &[u32], n: u64) -> Result<Vec<Metric>, Er
             "DeepScan's: an angle in degrees, of the mean cosine of the i-th safe and the i-th unsafe state.",
             found.cos_sim,
         ),
-        metric("pcc", "DeepScan's: no correlation; the mean product of the two classes' scaled entries.", found.pcc),
+        metric(
+            "pcc",
+            "DeepScan's: no correlation; the mean product of the two classes' scaled entries.",
+            found.pcc,
+        ),
         metric("L2", "Mean Euclidean distance of all pairs across.", found.l2),
         metric("L1", "Mean Manhattan distance of all pairs across.", found.l1),
         metric("hausdorff", "Hausdorff distance of the two classes, Euclidean.", found.hausdorff),
@@ -80,7 +95,10 @@ fn deepscan(vectors: &Vectors, labels: &[u32], n: u64) -> Result<Vec<Metric>, Er
 
 /// Of R_gap.
 pub fn gap() -> Measure {
-    Measure::new("R_gap", "R_diff − R_same, what the classes save, in nats; read it with R_gap_z and R_gap_p.")
+    Measure::new(
+        "R_gap",
+        "R_diff − R_same, what the classes save, in nats; read it with R_gap_z and R_gap_p.",
+    )
 }
 
 /// Of the probe.

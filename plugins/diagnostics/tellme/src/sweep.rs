@@ -38,7 +38,8 @@ impl Measured {
 
     /// As metrics of the layer.
     pub fn metrics(&self) -> Vec<Metric> {
-        let null = self.null.iter().flat_map(|null| metrics::gap().against_null(null.mean, null.z, null.p, self.n));
+        let null =
+            self.null.iter().flat_map(|null| metrics::gap().against_null(null.mean, null.z, null.p, self.n));
         let auroc = self.auroc.map(|auroc| metrics::auroc_measure().given(auroc, self.n));
         let all = std::iter::once(metrics::gap().given(self.gap, self.n)).chain(null).chain(auroc);
         all.map(|metric| metric.at_layer(self.layer)).collect()

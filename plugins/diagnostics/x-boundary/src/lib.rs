@@ -11,8 +11,8 @@ use serde::Deserialize;
 use sonde_diagnostics::Vectors;
 use sonde_diagnostics::x_boundary::{Class, Layer};
 use sonde_sdk::{
-    About, Datasets, Diagnosis, Diagnostic, Error, Host, Message, Model as _, Parameter, Place, Prompt, Role, Rows,
-    States, Summary, WhiteBox, about, row,
+    About, Datasets, Diagnosis, Diagnostic, Error, Host, Message, Model as _, Parameter, Place, Prompt, Role,
+    Rows, States, Summary, WhiteBox, about, row,
 };
 
 use crate::metrics::Measured;
@@ -71,7 +71,9 @@ impl Row {
                 "user" => Role::User,
                 "assistant" => Role::Assistant,
                 role => {
-                    return Err(Error::new(format!("a role must be system, user or assistant, not {role:?}")));
+                    return Err(Error::new(format!(
+                        "a role must be system, user or assistant, not {role:?}"
+                    )));
                 }
             };
             Ok(Message { role, content: turn.content })
@@ -142,7 +144,9 @@ impl Diagnostic for XBoundary {
         let mut measured = Vec::new();
         for ((done, layer), vectors) in (0..).zip(&layers).zip(&states.layers) {
             host.progress(done, total, "layers measured");
-            let named = |error: sonde_diagnostics::Error| Error::new(error.to_string()).during(&format!("layer {layer}"));
+            let named = |error: sonde_diagnostics::Error| {
+                Error::new(error.to_string()).during(&format!("layer {layer}"))
+            };
             let vectors = Vectors::new(vectors).map_err(named)?;
             let geometry = Layer::new(&vectors, &classes).map_err(named)?;
             let one = Measured::new(*layer, &geometry, parameters, seed).map_err(named)?;
@@ -164,3 +168,106 @@ impl Diagnostic for XBoundary {
 }
 
 sonde_sdk::export_diagnostic!(XBoundary);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sonde_sdk::mock::MockHost;
+    use sonde_sdk::{Activations, CaptureSpec, Estimate, HostError, ModelInfo, Overflow, Site, Value};
+
+    fn info() -> ModelInfo {
+        ModelInfo {
+            name: "small".into(),
+            architecture: "qwen3".into(),
+            quantisation: "F32".into(),
+            layers: 6,
+            width: 2,
+            vocabulary: 10,
+            context: 100,
+            has_chat_template: true,
+        }
+    }
+
+    /// A state whose first number is the length of the user's text, at every layer the same.
+    fn state(prompt: &Prompt, spec: &CaptureSpec) -> Result<Activations, HostError> {
+        let Prompt::Chat(chat) = prompt else { panic!("not a chat") };
+        assert!(!chat.open_reply && spec.rows == Rows::Mean);
+        let length = chat.messages[0].content.len();
+        if length > 50 {
+            return Err(HostError::ContextOverflow(Overflow { asked: 200, room: 100 }));
+        }
+        Ok(Activations::given([1], 2, spec.layers.iter().map(|layer| (*layer, vec![length as f32, 1.0]))))
+    }
+
+    fn datasets(extra: Option<serde_json::Value>) -> Datasets {
+        let row = |length: usize, label: u32| serde_json::json!({"messages": [{"role": "user", "content": "x".repeat(length)}], "label": label});
+        let rows = [(10, 0), (12, 0), (11, 0), (2, 1), (4, 1), (3, 1), (5, 2), (4, 2), (6, 2)];
+        Datasets::new().with("items", rows.map(|(length, label)| row(length, label)).into_iter().chain(extra))
+    }
+
+    fn run(datasets: &Datasets, parameters: Parameters) -> Result<Diagnosis, Error> {
+        let host =
+            MockHost::new().info("target", info()).captures("target", |prompt, spec, _| state(prompt, spec));
+        let diagnosis = XBoundary::run(&host, datasets, &parameters, 1);
+        let sites: Vec<Site> = host.captured("target").iter().map(|(_, spec)| spec.site).collect();
+        assert!(sites.iter().all(|site| matches!(site, Site::Residual | Site::FinalNorm)));
+        diagnosis
+    }
+
+    fn value(diagnosis: &Diagnosis, name: &str, layer: u32) -> f64 {
+        let group = format!("layer={layer}");
+        let metric =
+            diagnosis.summary.metrics.iter().find(|metric| {
+                metric.name == name && metric.group.as_ref().is_some_and(|of| of.name == group)
+            });
+        match &metric.unwrap().estimate {
+            Estimate::Given(given) => given.value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn scores_are_those_of_the_centroids_at_the_default_layers() {
+        let diagnosis = run(&datasets(None), Parameters { tsne: false, ..Parameters::default() }).unwrap();
+        // Centroids at 11, 3 and 5.
+        for layer in [2, 4] {
+            assert!((value(&diagnosis, "separation_score", layer) - 8.0).abs() < 1e-6);
+            assert!((value(&diagnosis, "boundary_ratio", layer) - 2.0 / 6.0).abs() < 1e-6);
+        }
+        let places: Vec<f64> = diagnosis
+            .findings
+            .iter()
+            .map(|finding| match &finding.fields[1].value {
+                Value::Number(place) => *place,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!((places[0] - 7.0 / 8.0).abs() < 1e-6 && (places[8] - 3.0 / 8.0).abs() < 1e-6);
+        assert_eq!(diagnosis.findings[8].fields[0].value, Value::Text("boundary".into()));
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_is_left_out_and_named() {
+        let long =
+            serde_json::json!({"messages": [{"role": "user", "content": "x".repeat(60)}], "label": "0"});
+        let diagnosis =
+            run(&datasets(Some(long)), Parameters { tsne: false, ..Parameters::default() }).unwrap();
+        assert!((value(&diagnosis, "separation_score", 2) - 8.0).abs() < 1e-6);
+        assert!(
+            diagnosis.summary.notes[0].starts_with("1 of 10 rows are left out"),
+            "{:?}",
+            diagnosis.summary.notes
+        );
+        assert_eq!(diagnosis.findings.len(), 9);
+    }
+
+    #[test]
+    fn layers_and_labels_that_do_not_exist_are_named() {
+        let refused = run(&datasets(None), Parameters { layers: Some(vec![0, 99]), ..Parameters::default() });
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.starts_with("layer 99 does not exist: small has 6 blocks"), "{refused}");
+        let wrong = serde_json::json!({"messages": [], "label": 7});
+        let refused = run(&datasets(Some(wrong)), Parameters::default()).unwrap_err().to_string();
+        assert!(refused.starts_with("row 9 of `items`: the label must be 0"), "{refused}");
+    }
+}

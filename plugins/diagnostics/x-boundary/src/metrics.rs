@@ -40,16 +40,17 @@ impl Measured {
         let n = classes.len() as u64;
         let Self { scores, nulls, intervals, .. } = self;
         let mut found = Vec::new();
-        let mut add = |name: &str, about: &str, better: Better, value: Option<f64>, interval: Option<[f64; 2]>| {
-            if let Some(value) = value.filter(|value| value.is_finite()) {
-                let metric = better.of(Measure::new(name, about)).given(value, n);
-                let metric = match interval {
-                    Some([low, high]) => metric.with_interval(low, high),
-                    None => metric,
-                };
-                found.push(metric.at_layer(self.layer));
-            }
-        };
+        let mut add =
+            |name: &str, about: &str, better: Better, value: Option<f64>, interval: Option<[f64; 2]>| {
+                if let Some(value) = value.filter(|value| value.is_finite()) {
+                    let metric = better.of(Measure::new(name, about)).given(value, n);
+                    let metric = match interval {
+                        Some([low, high]) => metric.with_interval(low, high),
+                        None => metric,
+                    };
+                    found.push(metric.at_layer(self.layer));
+                }
+            };
         let interval = |of: fn(&Intervals) -> Option<[f64; 2]>| intervals.as_ref().and_then(of);
         add(
             "separation_score",
@@ -129,7 +130,9 @@ impl Measured {
                     ("silhouette", nulls.silhouette),
                 ]
                 .into_iter()
-                .flat_map(|(name, null)| null.iter().flat_map(|null| of_null(name, null, n)).collect::<Vec<_>>())
+                .flat_map(|(name, null)| {
+                    null.iter().flat_map(|null| of_null(name, null, n)).collect::<Vec<_>>()
+                })
                 .map(|metric| metric.at_layer(self.layer)),
             );
         }
@@ -161,7 +164,8 @@ impl Better {
 
 /// The layer by which the model is known, as DeepScan chooses it: the widest separation, and the lowest ratio.
 pub fn chosen(measured: &[Measured], n: usize) -> Vec<Metric> {
-    let widest = measured.iter().max_by(|a, b| a.scores.separation_score.total_cmp(&b.scores.separation_score));
+    let widest =
+        measured.iter().max_by(|a, b| a.scores.separation_score.total_cmp(&b.scores.separation_score));
     let nearest = measured
         .iter()
         .filter(|one| one.scores.boundary_ratio.is_finite())
@@ -169,11 +173,17 @@ pub fn chosen(measured: &[Measured], n: usize) -> Vec<Metric> {
     let n = n as u64;
     let widest = widest.map(|one| {
         let about = format!("The largest separation_score of the layers measured, at layer {}.", one.layer);
-        Measure::new("best_separation_score", &about).higher_is_better().headline().given(one.scores.separation_score, n)
+        Measure::new("best_separation_score", &about)
+            .higher_is_better()
+            .headline()
+            .given(one.scores.separation_score, n)
     });
     let nearest = nearest.map(|one| {
         let about = format!("The smallest boundary_ratio of the layers measured, at layer {}.", one.layer);
-        Measure::new("best_boundary_ratio", &about).lower_is_better().headline().given(one.scores.boundary_ratio, n)
+        Measure::new("best_boundary_ratio", &about)
+            .lower_is_better()
+            .headline()
+            .given(one.scores.boundary_ratio, n)
     });
     widest.into_iter().chain(nearest).collect()
 }
@@ -181,8 +191,11 @@ pub fn chosen(measured: &[Measured], n: usize) -> Vec<Metric> {
 /// What a reader must know before believing the numbers.
 pub fn notes(measured: &[Measured]) -> Vec<String> {
     let mut notes = Vec::new();
-    let unlike: Vec<_> =
-        measured.iter().filter(|one| !one.scores.boundary_ratio.is_finite()).map(|one| one.layer.to_string()).collect();
+    let unlike: Vec<_> = measured
+        .iter()
+        .filter(|one| !one.scores.boundary_ratio.is_finite())
+        .map(|one| one.layer.to_string())
+        .collect();
     if !unlike.is_empty() {
         notes.push(format!(
             "boundary_ratio is infinite at layers {}: the boundary and the harmful centroid are the same point",
@@ -202,7 +215,8 @@ pub fn notes(measured: &[Measured]) -> Vec<String> {
         ));
     }
     notes.push(
-        "Distances are in each layer's own unit (mean_norm); do not compare them between layers or models.".to_owned(),
+        "Distances are in each layer's own unit (mean_norm); do not compare them between layers or models."
+            .to_owned(),
     );
     notes
 }

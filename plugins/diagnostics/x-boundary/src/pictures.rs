@@ -24,7 +24,11 @@ pub fn maps(
     };
     let [first, second] = found.explained.map(|share| format!("{:.0} % of the variance", 100.0 * share));
     let plot = Plot::scatter(&format!("pca-layer-{layer}"), &format!("Layer {layer}, principal components"));
-    maps.push(by_class(plot.axes(&format!("first: {first}"), &format!("second: {second}")), &found.points, classes));
+    maps.push(by_class(
+        plot.axes(&format!("first: {first}"), &format!("second: {second}")),
+        &found.points,
+        classes,
+    ));
     if parameters.tsne {
         let options = TsneOptions { perplexity: parameters.perplexity, ..TsneOptions::default() };
         let found = tsne(vectors, options)?;
