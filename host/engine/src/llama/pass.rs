@@ -113,14 +113,15 @@ impl Watched {
         spec.layers.iter().any(limited)
     }
 
-    /// Runs a batch. Without `to_the_end` the pass ends at the last node that somebody takes.
+    /// Runs a batch. Without `to_the_end` the pass ends at the last node that somebody takes. Returns how many nodes of
+    /// the graph were reached.
     pub(crate) fn decode(
         &self,
         context: &mut Context,
         batch: &mut Batch,
         takers: Vec<Taker<'_>>,
         to_the_end: bool,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<usize, DecodeError> {
         let plan = if batch.len() == 1 { &self.plans[1] } else { &self.plans[0] };
         let mut wanted: BTreeMap<usize, Wanted<'_>> = BTreeMap::new();
         let taking = takers.iter().filter(|taker| !taker.rows.is_empty());
@@ -162,7 +163,7 @@ impl Watched {
                 "llama.cpp built a graph of {asked} nodes where it had built one of {}",
                 plan.nodes
             ))),
-            None => Ok(()),
+            None => Ok(asked),
         }
     }
 }
@@ -272,5 +273,70 @@ impl Pass<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+mod tests {
+    use sonde_contract::{Change, Rows};
+
+    use super::super::opening;
+    use super::*;
+    use crate::OpenOptions;
+
+    const WREN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/wren-chat-q8_0.gguf");
+
+    fn watched(interventions: &[Intervention]) -> (Context, Watched, ModelInfo) {
+        let options =
+            OpenOptions { context: Some(64), slots: Some(1), threads: Some(1), ..OpenOptions::default() };
+        let loaded = opening::load(std::path::Path::new(WREN), &options).unwrap();
+        let options = ContextOptions {
+            cells: 64,
+            batch: 64,
+            outputs: 64,
+            sequences: 1,
+            threads: 1,
+            precision: loaded.options.precision,
+            watched: true,
+        };
+        let (context, watched) = Watched::new(&loaded.model, options, interventions, &loaded.info).unwrap();
+        (context, watched, loaded.info.clone())
+    }
+
+    #[test]
+    fn a_pass_ends_at_the_deepest_layer_taken() {
+        let (mut context, watched, _) = watched(&[]);
+        let mut reached = Vec::new();
+        for layer in [0, 1, 3, 6] {
+            let spec = CaptureSpec { layers: vec![layer], site: Site::Residual, rows: Rows::All };
+            let mut reduction = Reduction::new(&spec, vec![1, 2, 3], watched.width).unwrap();
+            let mut batch = Batch::default();
+            let rows = (0..3).map(|token| (batch.push(5, token, 0, true), token)).collect();
+            let taker = Taker { site: spec.site, layers: &spec.layers, rows, into: &mut reduction };
+            reached.push(watched.decode(&mut context, &mut batch, vec![taker], false).unwrap());
+            context.clear();
+        }
+        assert!(reached.is_sorted_by(|a, b| a < b), "{reached:?}");
+        let [embedding, first, half, whole] = reached.try_into().unwrap();
+        // Only the final norm and the output matrix come after the last block.
+        assert!(watched.plans[0].nodes - whole < 8 && embedding < 8);
+        // Six equal blocks.
+        assert!(first < whole / 5 && half > whole * 2 / 5 && half < whole * 3 / 5);
+    }
+
+    #[test]
+    fn vectors_to_add_are_left_to_llama_cpp_where_it_can() {
+        let (.., info) = watched(&[]);
+        let add = |layers: &[u32]| Intervention {
+            layers: layers.to_vec(),
+            site: Site::Residual,
+            change: Change::Add { vector: vec![1.0; info.width as usize], coefficient: 1.0 },
+        };
+        let (_, steered, _) = watched(&[add(&[2, 4, 6])]);
+        assert_eq!(steered.changes.places().count(), 0);
+        assert_eq!(steered.plans[0].steered, [1, 2, 3, 4, 5]);
+        let (_, first, _) = watched(&[add(&[0, 1, 2])]);
+        assert_eq!(first.changes.places().map(|(_, layer)| layer).collect::<Vec<_>>(), [0, 1]);
     }
 }

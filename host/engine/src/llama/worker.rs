@@ -352,7 +352,7 @@ impl Worker {
                 takers.push(Taker { site: spec.site, layers: &spec.layers, rows: vec![(*row, 0)], into });
             }
         }
-        watched.decode(&mut self.context, &mut self.batch, takers, true)
+        watched.decode(&mut self.context, &mut self.batch, takers, true).map(drop)
     }
 
     fn add_reply_tokens(&mut self, rows: &mut Vec<(usize, Row)>) {
