@@ -21,9 +21,9 @@ const LEAST: u32 = 8;
 const MOST: u32 = 400;
 /// What DeepScan pads to.
 const PADDED: u32 = 1024;
-/// The padded side measures every tenth prompt: it is the slow one.
-const PADDED_EVERY: usize = 10;
-const REPETITIONS: usize = 5;
+/// The padded side, and the one by depth, measure every tenth prompt: the first is slow.
+const EVERY: usize = 10;
+const REPETITIONS: usize = 3;
 /// Tokens of each reply in the comparison of generation.
 const REPLY: u32 = 32;
 const REPLIES: usize = 8;
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     })?;
     let padding = median_of(|| {
         turns += 1;
-        let short: Vec<_> = prompts(turns).into_iter().step_by(PADDED_EVERY).collect();
+        let short: Vec<_> = prompts(turns).into_iter().step_by(EVERY).collect();
         let mut long = short.clone();
         long.iter_mut().for_each(|prompt| prompt.resize(PADDED as usize, 0));
         let [short, long] = [bench.capture(&short, &middle)?, bench.capture(&long, &middle)?];
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     })?;
     let depth = median_of(|| {
         turns += 1;
-        let prompts = prompts(turns);
+        let prompts: Vec<_> = prompts(turns).into_iter().step_by(EVERY).collect();
         let [shallow, deep] = [bench.capture(&prompts, &[1])?, bench.capture(&prompts, &[blocks])?];
         Ok([shallow, deep, deep / shallow])
     })?;
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
     let line = |name: &str, [one, other, _]: [f64; 3]| println!("{name:<58} {one:>9.3} {other:>9.3}");
     line("capture of two middle layers, mean; generating one token", overhead);
     line("capture as it is; padded to 1,024 tokens (every tenth)", padding);
-    line("capture of layer 1; of the last layer", depth);
+    line("capture of layer 1; of the last layer (every tenth)", depth);
     line("generation watched for nothing; not watched", idle);
     let figures = [
         ("engine.capture.seconds", overhead[0], "s"),

@@ -173,7 +173,6 @@ impl Reduction {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
     use sonde_contract::Site;

@@ -192,7 +192,7 @@ impl Loaded {
 /// Answers what waits, and what comes before the queue closes, with a refusal.
 fn refuse<T>(queue: &mut UnboundedReceiver<T>, mut answer: impl FnMut(T)) {
     queue.close();
-    while let Ok(job) = queue.try_recv() {
+    while let Some(job) = queue.blocking_recv() {
         answer(job);
     }
 }

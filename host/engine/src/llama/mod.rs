@@ -265,7 +265,14 @@ impl LlamaEngine {
         }
         self.check_length(tokens.len() + 1)?;
         let opened_think = pieces.last().and_then(|piece| reasoning::opened_by(&piece.text));
-        Ok(Job::Generate(GenerateJob { prompt: tokens, sampling, gbnf, opened_think, stream, answer }))
+        Ok(Job::Generate(Box::new(GenerateJob {
+            prompt: tokens,
+            sampling,
+            gbnf,
+            opened_think,
+            stream,
+            answer,
+        })))
     }
 }
 

@@ -277,7 +277,6 @@ impl Pass<'_, '_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use sonde_contract::{Change, Rows};
 

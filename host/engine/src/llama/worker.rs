@@ -30,7 +30,7 @@ const WORTH_WAITING: usize = 16;
 
 /// A request.
 pub(crate) enum Job {
-    Generate(GenerateJob),
+    Generate(Box<GenerateJob>),
     Score(ScoreJob),
 }
 
@@ -283,7 +283,7 @@ impl Worker {
                 if let Some(error) = self.refuse_trace(&job) {
                     return job.answer.fail(error);
                 }
-                match Generating::start(job, &self.vocabulary) {
+                match Generating::start(*job, &self.vocabulary) {
                     Some(generating) => Work::Generate(Box::new(generating), None),
                     None => return,
                 }
