@@ -1,8 +1,9 @@
-//! How samples ended: outcomes, failures, and what their plugins logged.
+//! How samples ended: outcomes, diagnoses, failures, and what their plugins logged.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
-use sonde_contract::{Outcome, Status, Value};
+use serde::de::DeserializeOwned;
+use sonde_contract::{Diagnosis, Finding, Outcome, Status, Value};
 
 use crate::{JournalError, Pages, RunFile, SampleKey};
 
@@ -11,6 +12,8 @@ use crate::{JournalError, Pages, RunFile, SampleKey};
 pub enum Ending {
     /// The plugin measured it.
     Outcome(Outcome),
+    /// The sample was a diagnostic's whole work, and this came of it.
+    Diagnosis(Diagnosis),
     /// No outcome came about; the text says why.
     Failed(String),
 }
@@ -20,6 +23,7 @@ impl Ending {
     pub(crate) fn stored(&self) -> Result<(&'static str, String), JournalError> {
         let outcome = match self {
             Self::Failed(reason) => return Ok(("failed", reason.clone())),
+            Self::Diagnosis(diagnosis) => return Ok((DIAGNOSED, diagnosis_json(diagnosis)?)),
             Self::Outcome(outcome) => outcome,
         };
         let infinite = |value: &Value| matches!(value, Value::Number(number) if !number.is_finite());
@@ -36,11 +40,24 @@ impl Ending {
     }
 
     fn read(row: &rusqlite::Row<'_>, status: usize, body: usize) -> rusqlite::Result<Self> {
-        if row.get_ref(status)?.as_str()? == "failed" {
-            row.get(body).map(Self::Failed)
-        } else {
-            outcome(row, body).map(Self::Outcome)
+        match row.get_ref(status)?.as_str()? {
+            "failed" => row.get(body).map(Self::Failed),
+            DIAGNOSED => from_json(row, body).map(Self::Diagnosis),
+            _ => from_json(row, body).map(Self::Outcome),
         }
+    }
+}
+
+/// The status of a sample that ended with a diagnosis.
+const DIAGNOSED: &str = "diagnosed";
+
+fn diagnosis_json(diagnosis: &Diagnosis) -> Result<String, JournalError> {
+    let json = serde_json::to_string(diagnosis)
+        .map_err(|source| JournalError::Json { what: "the diagnosis", source })?;
+    // A number that is not finite is written as null, and null is no number.
+    match serde_json::from_str::<Diagnosis>(&json) {
+        Ok(_) => Ok(json),
+        Err(_) => Err(JournalError::DiagnosisNotFinite),
     }
 }
 
@@ -105,8 +122,8 @@ impl RunFile {
     /// Ends a sample: its ending and its log, in one transaction. When this returns, both are on disk.
     ///
     /// # Errors
-    /// When the sample has ended already, when the outcome holds a number that is not finite, or when the file cannot
-    /// be written; in all of them nothing was recorded.
+    /// When the sample has ended already, when the outcome or diagnosis holds a number that is not finite, or when the
+    /// file cannot be written; in all of them nothing was recorded.
     pub async fn finish(
         &self,
         sample: SampleKey,
@@ -117,7 +134,8 @@ impl RunFile {
         self.writer()?.finish(sample, status, body, logs).await
     }
 
-    /// The outcomes of a task with their ordinals, in dataset order; failed samples have none.
+    /// The outcomes of a task with their ordinals, in dataset order; failed samples have none, and a diagnostic has a
+    /// diagnosis instead.
     ///
     /// # Errors
     /// When the run has no such task.
@@ -125,15 +143,37 @@ impl RunFile {
         Pages::new(self, task, |connection, task, after, rows| {
             let sql = format!(
                 "SELECT s.ordinal, e.body FROM samples s JOIN endings e ON e.sample = s.key
-                 WHERE s.task = ? AND s.ordinal > ? AND e.status <> 'failed' ORDER BY s.ordinal LIMIT {rows}"
+                 WHERE s.task = ? AND s.ordinal > ? AND e.status NOT IN ('failed', '{DIAGNOSED}') ORDER BY s.ordinal LIMIT {rows}"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let outcomes = statement.query_map([task, after], |row| {
                 let ordinal: i64 = row.get(0)?;
-                Ok((ordinal, (ordinal.cast_unsigned(), outcome(row, 1)?)))
+                Ok((ordinal, (ordinal.cast_unsigned(), from_json(row, 1)?)))
             })?;
             outcomes.collect()
         })
+    }
+
+    /// What a diagnostic's task came to; `None` while it has not ended, if it failed, and for a benchmark.
+    ///
+    /// # Errors
+    /// When the run has no such task or the file cannot be read.
+    pub fn diagnosis(&self, task: &str) -> Result<Option<Diagnosis>, JournalError> {
+        let task = self.task(task)?;
+        self.readers().read(|connection| {
+            let sql = format!("SELECT body FROM endings WHERE task = ? AND status = '{DIAGNOSED}'");
+            connection.prepare_cached(&sql)?.query_row([task], |row| from_json(row, 0)).optional()
+        })
+    }
+
+    /// What a diagnostic says of single rows of its datasets, in the plugin's order; empty where it says nothing. The
+    /// rows stand in the task's only sample, a JSON object of a list of rows for each dataset: a finding's `row` counts
+    /// in the list of its `dataset`.
+    ///
+    /// # Errors
+    /// When the run has no such task or the file cannot be read.
+    pub fn findings(&self, task: &str) -> Result<Vec<Finding>, JournalError> {
+        Ok(self.diagnosis(task)?.map(|diagnosis| diagnosis.findings).unwrap_or_default())
     }
 
     /// All samples of a task that ended, in dataset order.
@@ -197,7 +237,7 @@ fn ended(
     samples.collect()
 }
 
-fn outcome(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Outcome> {
+fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T> {
     serde_json::from_str(row.get_ref(column)?.as_str()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }

@@ -80,9 +80,39 @@ pub enum CallKind {
     CountTokens,
     /// Render a prompt.
     Render,
+    /// Run a prompt and keep some of its states. The answer says what is kept; its numbers are read.
+    Capture,
+    /// Continue a prompt and keep a state at every step; as with a capture, the numbers are read.
+    Trace,
+    /// Read numbers of a capture or a trace.
+    ReadCapture,
+    /// Put changes of a model's states into force.
+    Intervene,
+    /// List a model's tensors.
+    Tensors,
+    /// Read numbers of a tensor.
+    ReadTensor,
+    /// Find the most important weights.
+    Importance,
 }
 
 impl CallKind {
+    /// All of them.
+    const ALL: [Self; 12] = [
+        Self::Generate,
+        Self::Score,
+        Self::Assess,
+        Self::CountTokens,
+        Self::Render,
+        Self::Capture,
+        Self::Trace,
+        Self::ReadCapture,
+        Self::Intervene,
+        Self::Tensors,
+        Self::ReadTensor,
+        Self::Importance,
+    ];
+
     /// Its name in the run file.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,6 +121,13 @@ impl CallKind {
             Self::Assess => "assess",
             Self::CountTokens => "count-tokens",
             Self::Render => "render",
+            Self::Capture => "capture",
+            Self::Trace => "trace",
+            Self::ReadCapture => "read-capture",
+            Self::Intervene => "intervene",
+            Self::Tensors => "tensors",
+            Self::ReadTensor => "read-tensor",
+            Self::Importance => "importance",
         }
     }
 }
@@ -103,9 +140,8 @@ impl fmt::Display for CallKind {
 
 impl FromSql for CallKind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let kinds = [Self::Generate, Self::Score, Self::Assess, Self::CountTokens, Self::Render];
         let name = value.as_str()?;
-        kinds.into_iter().find(|kind| kind.as_str() == name).ok_or(FromSqlError::InvalidType)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(FromSqlError::InvalidType)
     }
 }
 

@@ -104,6 +104,9 @@ pub enum JournalError {
     /// JSON has no infinities.
     #[error("the outcome's field \"{0}\" is not a finite number, and only those can be recorded")]
     NotFinite(String),
+    /// The same of a diagnosis.
+    #[error("the diagnosis holds a number that is not finite, and only finite ones can be recorded")]
+    DiagnosisNotFinite,
     /// A value without JSON form.
     #[error("{what} cannot be written as JSON: {source}")]
     Json {

@@ -50,11 +50,11 @@ pub struct HostIdentity {
 pub struct ModelIdentity {
     /// Its name in the config.
     pub role: String,
-    /// The file.
+    /// The file, or the folder.
     pub path: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; of a folder, over its files' names and digests.
     pub digest: Digest,
-    /// Size of the file.
+    /// Size of the file, or of the folder's files together.
     pub bytes: u64,
     /// What the file says of itself.
     pub info: ModelInfo,
@@ -62,6 +62,9 @@ pub struct ModelIdentity {
     pub engine: String,
     /// The engine's version.
     pub engine_version: String,
+    /// Name and version of the second engine, if one was opened on the same file for its gradients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradients: Option<String>,
     /// Threads the engine computes with.
     pub threads: u32,
     /// Sequences decoded together.
@@ -106,15 +109,19 @@ pub struct JudgeIdentity {
     pub limits: Value,
 }
 
-/// A task: a benchmark run over a dataset.
+/// A task: a benchmark run over a dataset, or a diagnostic over some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskIdentity {
     /// Its name in the config; unique in a run.
     pub name: String,
     /// The plugin.
     pub plugin: Digest,
-    /// The rows.
-    pub dataset: DatasetIdentity,
+    /// The rows of a benchmark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetIdentity>,
+    /// The datasets of a diagnostic, by its names for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub datasets: BTreeMap<String, DatasetIdentity>,
     /// The plugin's model slot: the config's model.
     pub models: BTreeMap<String, String>,
     /// The plugin's judge slot: the config's judge.
@@ -123,7 +130,7 @@ pub struct TaskIdentity {
     pub parameters: Value,
     /// The plugin's model slot: how that model chooses tokens.
     pub sampling: BTreeMap<String, Sampling>,
-    /// At most this many rows.
+    /// At most this many rows, of each dataset.
     pub limit: Option<u64>,
     /// Whether those rows are drawn with the seed instead of taken from the front.
     pub shuffle: bool,
@@ -133,6 +140,13 @@ pub struct TaskIdentity {
     pub grants: Vec<String>,
     /// The plugin's limits.
     pub limits: Value,
+}
+
+impl TaskIdentity {
+    /// Every dataset of the task: a benchmark's one, or a diagnostic's in the order of their names.
+    pub fn sources(&self) -> impl Iterator<Item = &DatasetIdentity> {
+        self.dataset.iter().chain(self.datasets.values())
+    }
 }
 
 /// A dataset, as it was read.

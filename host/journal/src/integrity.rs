@@ -102,7 +102,7 @@ impl Seal {
             _ => Self::None,
         };
         let found = top.number(60);
-        if found != schema::VERSION {
+        if !schema::is_known(found) {
             let (path, known) = (path.to_owned(), schema::VERSION);
             return Err(match seal {
                 Self::Broken { .. } => tampered(Place::FirstPage),

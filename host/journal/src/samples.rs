@@ -83,7 +83,7 @@ impl Sample {
 pub struct Counts {
     /// Samples of the task; 0 until they are complete.
     pub total: u64,
-    /// Measured.
+    /// Measured, or diagnosed.
     pub scored: u64,
     /// A reply or verdict could not be read.
     pub unparsable: u64,
@@ -202,7 +202,7 @@ impl RunFile {
             while let Some(row) = rows.next()? {
                 let count = row.get::<_, i64>(1)?.cast_unsigned();
                 match row.get_ref(0)?.as_str()? {
-                    "scored" => counts.scored = count,
+                    "scored" | "diagnosed" => counts.scored += count,
                     "unparsable" => counts.unparsable = count,
                     "skipped" => counts.skipped = count,
                     _ => counts.failed = count,

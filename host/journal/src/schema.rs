@@ -11,8 +11,13 @@ use crate::JournalError;
 /// "SOND", at byte 68 of the file.
 pub(crate) const APPLICATION_ID: i64 = 0x534F_4E44;
 
-/// Raised with every change of `schema.sql` or of the JSON that is stored.
-pub(crate) const VERSION: i64 = 1;
+/// Raised with every change of `schema.sql` or of the JSON that is stored. 2 added diagnoses and what they ask.
+pub(crate) const VERSION: i64 = 2;
+
+/// Whether a file of this version can be read: what 2 added is all that 1 lacks.
+pub(crate) fn is_known(version: i64) -> bool {
+    (1..=VERSION).contains(&version)
+}
 
 /// Bytes per page. Fixed, so that the seal is found without trusting the file.
 pub(crate) const PAGE: u64 = 4096;
@@ -46,7 +51,7 @@ pub(crate) fn validate(connection: &Connection, path: &Path) -> Result<(), Journ
         return Err(JournalError::NotARunFile(path.to_owned()));
     }
     let found = pragma("user_version").map_err(&sqlite)?;
-    if found != VERSION {
+    if !is_known(found) {
         return Err(JournalError::Version { path: path.to_owned(), found, known: VERSION });
     }
     if has_our_tables(connection).map_err(&sqlite)? {

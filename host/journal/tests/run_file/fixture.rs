@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
-use sonde_contract::{About, Digest, Field, Group, ModelInfo, Outcome, Sampling, Status, Value};
+use sonde_contract::{
+    About, Diagnosis, Digest, Estimate, Field, Finding, Group, Metric, ModelInfo, Outcome, Sampling, Status,
+    Summary, Value,
+};
 use sonde_journal::{
     CallKind, CallPath, DatasetIdentity, Ending, Entry, Header, HostIdentity, JournalError, LogLevel,
     LogLine, ModelIdentity, PluginIdentity, RunFile, SampleRow, TaskIdentity,
@@ -40,13 +43,14 @@ pub fn header() -> Header {
     let task = |name: &str| TaskIdentity {
         name: name.into(),
         plugin: Digest::of(PLUGIN),
-        dataset: DatasetIdentity {
+        dataset: Some(DatasetIdentity {
             path: "prompts.csv".into(),
             digest: Digest::of("rows"),
             format: "csv".into(),
             columns: BTreeMap::from([("Behavior".into(), "request".into())]),
             records: None,
-        },
+        }),
+        datasets: BTreeMap::new(),
         models: BTreeMap::from([("target".into(), "wren".into())]),
         judges: BTreeMap::new(),
         parameters: json!({ "strict": true }),
@@ -73,6 +77,7 @@ pub fn header() -> Header {
             info,
             engine: "llama".into(),
             engine_version: "b1".into(),
+            gradients: None,
             threads: 2,
             slots: 8,
             seed: 0,
@@ -144,6 +149,23 @@ pub fn outcome(status: Status, number: f64) -> Outcome {
 
 pub fn scored() -> Ending {
     Ending::Outcome(outcome(Status::Scored, 0.1 + 0.2))
+}
+
+/// One metric of this value, and a finding.
+pub fn diagnosis(value: f64) -> Diagnosis {
+    let metric = Metric {
+        name: "separation_score".into(),
+        about: "distance between two centroids".into(),
+        estimate: Estimate::Given { value, n: 3, interval: Some([0.1, 0.7]) },
+        higher_is_better: None,
+        group: Some(Group { kind: "layer".into(), name: "2".into() }),
+        headline: true,
+    };
+    let fields = vec![Field { name: "side".into(), value: Value::Number(1.0 / 3.0) }];
+    Diagnosis {
+        summary: Summary { metrics: vec![metric], figures: vec![], notes: vec!["a remark".into()] },
+        findings: vec![Finding { dataset: "items".into(), row: 2, fields }],
+    }
 }
 
 pub fn line(text: &str) -> LogLine {

@@ -1,9 +1,9 @@
 //! What goes into a run file comes out again.
 
-use crate::fixture::{call, create, header, line, outcome, row, rows, scored, small_run};
+use crate::fixture::{call, create, diagnosis, header, line, outcome, row, rows, scored, small_run};
 use serde_json::json;
 use sonde_contract::{Digest, Status};
-use sonde_journal::{CallKind, Counts, Ending, JournalError, RunFile, SampleRow};
+use sonde_journal::{CallKind, Counts, Ending, JournalError, RunFile, SampleRow, check};
 
 #[test]
 fn a_new_run_gives_back_its_header_and_its_plugins() {
@@ -173,6 +173,55 @@ async fn endings_are_counted_by_status_and_only_open_samples_are_pending() {
     let key = run.sample("harm/2").unwrap().unwrap().key;
     assert_eq!(run.logs(key).unwrap(), [line("one"), line("two")]);
     assert_eq!(run.counts("over").unwrap(), Counts { total: 2, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn a_diagnosis_is_kept_to_the_last_bit_and_its_findings_are_read_by_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sonde");
+    let run = create(&path);
+    run.add_samples("harm", rows("harm", 1)).unwrap();
+    run.add_samples("over", rows("over", 1)).unwrap();
+    let found = diagnosis(0.1 + 0.2);
+    let key = run.sample("harm/1").unwrap().unwrap().key;
+    let refused = run.finish(key, Ending::Diagnosis(diagnosis(f64::NAN)), vec![]).await.unwrap_err();
+    assert!(refused.to_string().starts_with("the diagnosis holds a number that is not finite"), "{refused}");
+    assert_eq!(run.diagnosis("harm").unwrap(), None);
+    run.finish(key, Ending::Diagnosis(found.clone()), vec![]).await.unwrap();
+    assert_eq!(run.ending(key).unwrap(), Some(Ending::Diagnosis(found.clone())));
+    assert_eq!(run.diagnosis("harm").unwrap().as_ref(), Some(&found));
+    assert_eq!(run.findings("harm").unwrap(), found.findings);
+    assert_eq!(run.outcomes("harm").unwrap().count(), 0);
+    assert_eq!(run.counts("harm").unwrap(), Counts { total: 1, scored: 1, ..Counts::default() });
+    // A task of outcomes has no findings.
+    let other = run.sample("over/1").unwrap().unwrap().key;
+    run.finish(other, scored(), vec![]).await.unwrap();
+    assert_eq!((run.diagnosis("over").unwrap(), run.findings("over").unwrap()), (None, vec![]));
+    drop(run);
+    check(&path).unwrap();
+}
+
+#[tokio::test]
+async fn every_kind_of_call_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = create(&folder.path().join("a.sonde"));
+    run.add_samples("harm", rows("harm", 1)).unwrap();
+    let key = run.sample("harm/1").unwrap().unwrap().key;
+    let kinds = [
+        (CallKind::Capture, "capture"),
+        (CallKind::Trace, "trace"),
+        (CallKind::ReadCapture, "read-capture"),
+        (CallKind::Intervene, "intervene"),
+        (CallKind::Tensors, "tensors"),
+        (CallKind::ReadTensor, "read-tensor"),
+        (CallKind::Importance, "importance"),
+    ];
+    for (index, (kind, name)) in kinds.iter().enumerate() {
+        assert_eq!(kind.to_string(), *name);
+        run.append(key, sonde_journal::Entry { kind: *kind, ..call(&index.to_string(), name) }).await.unwrap();
+    }
+    let recorded: Vec<CallKind> = run.recorded(key).unwrap().iter().map(|entry| entry.kind).collect();
+    assert_eq!(recorded, kinds.map(|(kind, _)| kind));
 }
 
 #[tokio::test]

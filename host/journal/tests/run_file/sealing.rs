@@ -259,9 +259,19 @@ async fn another_schema_version_is_said_to_be_one() {
     let path = folder.path().join("a.sonde");
     drop(small_run(&path).await);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert!(matches!(check(&path), Err(Damage::Version { found: 7, known: 1, .. })));
+    assert!(matches!(check(&path), Err(Damage::Version { found: 7, known: 2, .. })));
     let sentence = RunFile::open(&path).err().unwrap().to_string();
-    assert!(sentence.contains("has schema version 7 and this Sonde reads version 1"), "{sentence}");
+    assert!(sentence.contains("has schema version 7 and this Sonde reads version 2"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_diagnostics_is_read_and_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sonde");
+    drop(small_run(&path).await);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    assert_eq!(RunFile::open_read(&path).unwrap().counts("harm").unwrap().scored, 3);
+    check(&path).unwrap();
 }
 
 #[tokio::test]
