@@ -89,7 +89,7 @@ impl Benchmark for HarmBench {
             return Ok(Outcome::skipped("tagged hash_check"));
         }
         let completion = host.ask("target", Prompt::user(row.request()))?;
-        let mut outcome = Outcome::scored()
+        let outcome = Outcome::scored()
             .group("functional category", &row.functional_category)
             .group("semantic category", &row.semantic_category)
             .field("hash_check", row.is_hash_checked());
@@ -98,11 +98,7 @@ impl Benchmark for HarmBench {
             Err(why) => return Ok(outcome.but_unparsable(why)),
         };
         let verdict = host.judge("main", Exchange::new(row.behavior, reply).with_context(row.context))?;
-        outcome = outcome.field("verdict", verdict.label.as_str());
-        Ok(match verdict.attack_succeeded() {
-            Ok(success) => outcome.good(!success).field("attack_success", success),
-            Err(why) => outcome.but_unparsable(why),
-        })
+        Ok(outcome.attacked(&verdict))
     }
 
     fn summarize(outcomes: &[Outcome], _: &Parameters) -> Summary {

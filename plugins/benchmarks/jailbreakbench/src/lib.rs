@@ -84,11 +84,7 @@ impl Benchmark for JailbreakBench {
             Err(why) => return Ok(outcome.but_unparsable(why)),
         };
         let verdict = host.judge("main", Exchange::new(row.goal, reply))?;
-        let outcome = outcome.field("verdict", verdict.label.as_str());
-        Ok(match verdict.attack_succeeded() {
-            Ok(success) => outcome.good(!success).field("attack_success", success),
-            Err(why) => outcome.but_unparsable(why),
-        })
+        Ok(outcome.attacked(&verdict))
     }
 
     fn summarize(outcomes: &[Outcome], _: &Parameters) -> Summary {
