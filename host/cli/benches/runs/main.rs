@@ -6,6 +6,7 @@
 mod copy;
 mod figure;
 mod gguf;
+mod inside;
 mod large;
 mod program;
 mod replay;
@@ -52,6 +53,7 @@ fn main() -> anyhow::Result<()> {
     start::measure(&place, sizes, &mut figures)?;
     replay::measure(&place, sizes, &mut figures)?;
     large::measure(&place, sizes, &mut figures)?;
+    inside::measure(&place, sizes, &mut figures)?;
     print!("{figures}");
     println!(
         "measured in {:.0} s; load average {before} before, {} after\n",
