@@ -1,4 +1,4 @@
-//! The contract's two worlds as Rust traits and types, generated from `wit/`. Only this crate sees them.
+//! The contract's three worlds as Rust traits and types, generated from `wit/`. Only this crate sees them.
 //!
 //! Host functions are async (a call suspends the plugin's fiber) and may trap (a broken limit stops the plugin).
 
@@ -27,4 +27,23 @@ pub mod judge_world {
     });
 }
 
+/// The diagnostics' world, on the same types, and what only diagnostics import.
+pub mod diagnostic_world {
+    wasmtime::component::bindgen!({
+        path: "../../wit/sonde-0.1.0",
+        world: "diagnostic-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "sonde:plugin/types": super::sonde::plugin::types,
+            "sonde:plugin/generation": super::sonde::plugin::generation,
+            "sonde:plugin/results": super::sonde::plugin::results,
+            "sonde:plugin/log": super::sonde::plugin::log,
+            "sonde:plugin/activations.captured": crate::host::OpenCapture,
+        },
+    });
+}
+
+pub use diagnostic_world::exports::sonde::plugin::diagnostic;
+pub use diagnostic_world::sonde::plugin::{activations, gradients, weights};
 pub use sonde::plugin::{generation, judging, log, results, types};

@@ -1,11 +1,13 @@
 //! Between the component's types and the contract's. Nothing a guest sends is believed before it is checked here:
 //! lengths, counts, finiteness of numbers, and that names can be printed.
 //!
-//! `describe`, `outcome`, `summary` and `verdict` read what a plugin gives back; `request` reads what it asks; `answer`
-//! writes what the host says.
+//! `describe`, `outcome`, `summary`, `verdict` and `diagnosis` read what a plugin gives back; `request` reads what it
+//! asks; `answer` writes what the host says; `inside` does both for what only diagnostics ask.
 
 mod answer;
 mod describe;
+mod diagnosis;
+mod inside;
 mod outcome;
 mod request;
 mod summary;
@@ -16,6 +18,8 @@ use crate::printable::printable;
 
 pub use answer::{Budget, host_error, model_info, outcomes_for_guest, sampling_for_guest};
 pub use describe::about;
+pub use diagnosis::{datasets_for_guest, diagnosis};
+pub use inside::{capture_spec, example, importance_request, intervention, trace_spec};
 pub use outcome::outcome;
 pub use request::{exchange, level, prompt, sampling, score_request};
 pub use summary::summary;

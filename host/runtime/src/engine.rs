@@ -26,7 +26,8 @@ pub struct RuntimeOptions {
     /// Keep compiled plugins under the user's cache directory (`$XDG_CACHE_HOME/sonde/plugins`), keyed by the plugin's
     /// bytes and the engine's version and settings. Without a writable directory plugins are compiled each time.
     pub cache: bool,
-    /// How many benchmark instances, and how many judge instances, live at once; more callers wait. 1 to 1024.
+    /// How many instances of benchmarks and diagnostics together, and how many of judges, live at once; more callers
+    /// wait. 1 to 1024.
     pub instances: u32,
 }
 
@@ -43,7 +44,7 @@ pub struct Runtime(Arc<Shared>);
 struct Shared {
     engine: Engine,
     cache: Option<Cache>,
-    benchmarks: Semaphore,
+    tasks: Semaphore,
     judges: Semaphore,
 }
 
@@ -76,7 +77,7 @@ impl Runtime {
         start_ticker(&engine).map_err(|error| PluginError::Start(error.to_string()))?;
         // Benchmarks wait for judges while they hold their own instance: one shared semaphore could lock up.
         let permits = || Semaphore::new(instances as usize);
-        Ok(Self(Arc::new(Shared { engine, cache, benchmarks: permits(), judges: permits() })))
+        Ok(Self(Arc::new(Shared { engine, cache, tasks: permits(), judges: permits() })))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -91,7 +92,7 @@ impl Runtime {
 
     pub(crate) fn permits(&self, world: World) -> &Semaphore {
         match world {
-            World::Benchmark => &self.0.benchmarks,
+            World::Benchmark | World::Diagnostic => &self.0.tasks,
             World::Judge => &self.0.judges,
         }
     }

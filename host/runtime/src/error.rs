@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::World;
+use crate::grants::Grants;
 use crate::limits::LimitReached;
 
 /// A plugin's name and version, as messages show them.
@@ -38,7 +39,8 @@ pub enum PluginError {
 
     /// The plugin imports what the run does not grant.
     #[error(
-        "plugin {plugin} imports {}, which this run does not grant; add {} to `grants` of the task or judge that uses it",
+        "plugin {plugin} imports {}, which this run does not grant; add {} to `grants` of the task or judge that uses it: \
+         `grants: {needed}`",
         quoted(imports),
         if imports.len() == 1 { "it" } else { "them" }
     )]
@@ -47,6 +49,8 @@ pub enum PluginError {
         plugin: PluginName,
         /// The interfaces.
         imports: Vec<String>,
+        /// What is granted and what is missing, as the config would grant it.
+        needed: Grants,
     },
 
     /// The plugin was asked for what its world does not have.

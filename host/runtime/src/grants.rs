@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::World;
+
 /// Names of the contract's interfaces that a plugin may import, such as `generation`. An interface that holds types
 /// only (`types`, `results`) gives no power and needs no grant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -12,8 +14,24 @@ use serde::{Deserialize, Serialize};
 pub struct Grants(pub BTreeSet<String>);
 
 impl Grants {
-    /// Every grant that exists: `generation`, `judging`, `log`.
-    pub const KNOWN: [&str; 3] = ["generation", "judging", "log"];
+    /// Every grant that exists.
+    pub const KNOWN: [&str; 6] = ["generation", "judging", "log", "activations", "weights", "gradients"];
+
+    /// What a plugin of this world may import unless the config says otherwise. Benchmarks and judges may ask models
+    /// and judges, and log. Diagnostics may ask models, look at their states, and log; `weights` and `gradients` hand
+    /// out the model itself and need a grant in so many words.
+    #[must_use]
+    pub fn of(world: World) -> Self {
+        match world {
+            World::Benchmark | World::Judge => Self::from_iter(["generation", "judging", "log"]),
+            World::Diagnostic => Self::from_iter(["generation", "activations", "log"]),
+        }
+    }
+
+    /// Everything that exists.
+    pub(crate) fn all() -> Self {
+        Self::from_iter(Self::KNOWN)
+    }
 
     /// Whether the interface is granted.
     #[must_use]
@@ -23,9 +41,9 @@ impl Grants {
 }
 
 impl Default for Grants {
-    /// Asking models and judges, and logging: nothing among them leaves the run.
+    /// Those of a benchmark.
     fn default() -> Self {
-        Self::from_iter(Self::KNOWN)
+        Self::of(World::Benchmark)
     }
 }
 

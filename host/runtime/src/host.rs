@@ -1,4 +1,7 @@
-//! The host as one guest meets it: a store's data, the host functions, and the count of what the guest uses.
+//! The host as one guest meets it: a store's data, the host functions, and the count of what the guest uses. What
+//! diagnostics ask besides is in `inside`.
+
+mod inside;
 
 use std::sync::Arc;
 
@@ -12,7 +15,9 @@ use crate::clock::ComputeClock;
 use crate::convert::{self, Budget, Fault};
 use crate::limits::{LimitReached, Limits};
 use crate::printable::printable;
-use crate::services::{LogLevel, Services};
+use crate::services::{LogLevel, ModelRef, Services};
+
+pub use inside::OpenCapture;
 
 /// Longest role or judge name that is passed on.
 const NAME_BYTES: usize = 200;
@@ -21,8 +26,10 @@ const LAST_WORDS: usize = 4096;
 
 /// A model that a guest opened.
 pub struct OpenModel {
-    role: Arc<str>,
-    info: ModelInfo,
+    model: Arc<ModelRef>,
+    info: Arc<ModelInfo>,
+    /// Bytes of the vectors of its changes.
+    held: usize,
 }
 
 /// Whom the guest can reach.
@@ -47,6 +54,9 @@ pub struct Host {
     clock: Arc<ComputeClock>,
     models: ResourceTable,
     open_models: u32,
+    captures: u32,
+    /// Bytes that the services and this store hold for the guest.
+    held: usize,
     calls: u32,
     logged: usize,
     last_error: Option<String>,
@@ -64,6 +74,8 @@ impl Host {
             clock: Arc::default(),
             models: ResourceTable::new(),
             open_models: 0,
+            captures: 0,
+            held: 0,
             calls: 0,
             logged: 0,
             last_error: None,
@@ -131,8 +143,20 @@ impl Host {
         if asked <= batch as usize { Ok(()) } else { Err(LimitReached::Batch { asked, batch }) }
     }
 
-    fn role(&self, model: &Resource<OpenModel>) -> wasmtime::Result<Arc<str>> {
-        Ok(Arc::clone(&self.models.get(model)?.role))
+    fn model(&self, model: &Resource<OpenModel>) -> wasmtime::Result<Arc<ModelRef>> {
+        Ok(Arc::clone(&self.models.get(model)?.model))
+    }
+
+    /// Refuses one more open model than allowed.
+    fn one_more_model(&self) -> Result<(), LimitReached> {
+        let models = self.limits.open_models;
+        if self.open_models < models { Ok(()) } else { Err(LimitReached::OpenModels { models }) }
+    }
+
+    fn hand_model(&mut self, model: OpenModel) -> wasmtime::Result<Resource<OpenModel>> {
+        self.open_models += 1;
+        self.held = self.held.saturating_add(model.held);
+        Ok(self.models.push(model)?)
     }
 
     fn all<G, T>(
@@ -173,11 +197,9 @@ impl generation::HostModel for Host {
         }
         match self.paused(|| services.open(&role)) {
             Ok(info) => {
-                if self.open_models >= self.limits.open_models {
-                    return Err(LimitReached::OpenModels { models: self.limits.open_models }.into());
-                }
-                self.open_models += 1;
-                Ok(Ok(self.models.push(OpenModel { role: role.into(), info })?))
+                self.one_more_model()?;
+                let model = ModelRef { role, changes: Vec::new() };
+                Ok(Ok(self.hand_model(OpenModel { model: model.into(), info: info.into(), held: 0 })?))
             }
             Err(error) => Ok(Err(convert::host_error(error))),
         }
@@ -190,8 +212,8 @@ impl generation::HostModel for Host {
 
     async fn sampling(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<generation::Sampling> {
         let (_, services) = self.enter("model.sampling")?;
-        let role = self.role(&model)?;
-        Ok(convert::sampling_for_guest(self.paused(|| services.sampling(&role))))
+        let model = self.model(&model)?;
+        Ok(convert::sampling_for_guest(self.paused(|| services.sampling(&model.role))))
     }
 
     async fn count_tokens(
@@ -200,8 +222,8 @@ impl generation::HostModel for Host {
         prompt: types::Prompt,
     ) -> wasmtime::Result<Result<u32, types::Error>> {
         let (_, services) = self.enter("model.count-tokens")?;
-        let (role, prompt) = (self.role(&model)?, convert::prompt(&self.limits, prompt)?);
-        let answer = self.waiting(services.count_tokens(&role, prompt)).await;
+        let (model, prompt) = (self.model(&model)?, convert::prompt(&self.limits, prompt)?);
+        let answer = self.waiting(services.count_tokens(&model, prompt)).await;
         Ok(Budget::new(&self.limits).count(answer))
     }
 
@@ -211,8 +233,8 @@ impl generation::HostModel for Host {
         prompt: types::Prompt,
     ) -> wasmtime::Result<Result<String, types::Error>> {
         let (_, services) = self.enter("model.render")?;
-        let (role, prompt) = (self.role(&model)?, convert::prompt(&self.limits, prompt)?);
-        let answer = self.waiting(services.render(&role, prompt)).await;
+        let (model, prompt) = (self.model(&model)?, convert::prompt(&self.limits, prompt)?);
+        let answer = self.waiting(services.render(&model, prompt)).await;
         Ok(Budget::new(&self.limits).text(answer))
     }
 
@@ -223,14 +245,14 @@ impl generation::HostModel for Host {
         sampling: generation::Sampling,
     ) -> wasmtime::Result<Vec<Result<generation::Completion, types::Error>>> {
         let (_, services) = self.enter("model.generate")?;
-        let (role, prompts) = (self.role(&model)?, self.all(prompts, convert::prompt)?);
+        let (model, prompts) = (self.model(&model)?, self.all(prompts, convert::prompt)?);
         let asked = prompts.len();
         let sampling = match convert::sampling(&self.limits, sampling) {
             Ok(sampling) => sampling,
             Err(Fault::Limit(limit)) => return Err(limit.into()),
             Err(Fault::Wrong(text)) => return Ok(refuse_all(asked, &types::Error::InvalidArgument(text))),
         };
-        let answers = self.waiting(services.generate(&role, prompts, sampling)).await;
+        let answers = self.waiting(services.generate(&model, prompts, sampling)).await;
         let mut budget = Budget::new(&self.limits);
         Ok(as_many(asked, answers).into_iter().map(|answer| budget.completion(answer)).collect())
     }
@@ -241,16 +263,17 @@ impl generation::HostModel for Host {
         requests: Vec<generation::ScoreRequest>,
     ) -> wasmtime::Result<Vec<Result<Vec<generation::ContinuationScore>, types::Error>>> {
         let (_, services) = self.enter("model.score")?;
-        let (role, requests) = (self.role(&model)?, self.all(requests, convert::score_request)?);
+        let (model, requests) = (self.model(&model)?, self.all(requests, convert::score_request)?);
         let asked = requests.len();
-        let answers = self.waiting(services.score(&role, requests)).await;
+        let answers = self.waiting(services.score(&model, requests)).await;
         let mut budget = Budget::new(&self.limits);
         Ok(as_many(asked, answers).into_iter().map(|answer| budget.scores(answer)).collect())
     }
 
     async fn drop(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<()> {
-        self.models.delete(model)?;
+        let model = self.models.delete(model)?;
         self.open_models = self.open_models.saturating_sub(1);
+        self.held = self.held.saturating_sub(model.held);
         Ok(())
     }
 }

@@ -7,8 +7,11 @@ use tokio::sync::SemaphorePermit;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use crate::bindings::diagnostic_world::DiagnosticPluginPre;
 use crate::bindings::judge_world::JudgePluginPre;
-use crate::bindings::{BenchmarkPluginPre, generation, judging, log, results, types};
+use crate::bindings::{
+    BenchmarkPluginPre, activations, generation, gradients, judging, log, results, types, weights,
+};
 use crate::convert::{self, Budget, Fault};
 use crate::engine::Runtime;
 use crate::error::PluginError;
@@ -25,6 +28,8 @@ pub enum Linked {
     Benchmark(BenchmarkPluginPre<Host>),
     /// A judge.
     Judge(JudgePluginPre<Host>),
+    /// A diagnostic.
+    Diagnostic(DiagnosticPluginPre<Host>),
 }
 
 impl Linked {
@@ -45,10 +50,20 @@ impl Linked {
         if grants.allows("log") {
             log::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
         }
+        if grants.allows("activations") {
+            activations::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        }
+        if grants.allows("weights") {
+            weights::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        }
+        if grants.allows("gradients") {
+            gradients::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        }
         let instance = linker.instantiate_pre(component)?;
         Ok(match world {
             World::Benchmark => Self::Benchmark(BenchmarkPluginPre::new(instance)?),
             World::Judge => Self::Judge(JudgePluginPre::new(instance)?),
+            World::Diagnostic => Self::Diagnostic(DiagnosticPluginPre::new(instance)?),
         })
     }
 }
@@ -70,6 +85,10 @@ impl Runtime {
                 Linked::Judge(linked) => {
                     let plugin = linked.instantiate_async(&mut store).await?;
                     plugin.sonde_plugin_judge().call_describe(&mut store).await
+                }
+                Linked::Diagnostic(linked) => {
+                    let plugin = linked.instantiate_async(&mut store).await?;
+                    plugin.sonde_plugin_diagnostic().call_describe(&mut store).await
                 }
             }
         };

@@ -4,8 +4,8 @@
 //! # Life cycle
 //!
 //! [`Runtime::new`] starts one engine for the whole process. [`Runtime::load`] compiles a file once and asks it to
-//! describe itself; a [`Plugin`] is then a cheap handle on compiled code. Each [`Plugin::run`], [`Plugin::summarize`]
-//! and [`Plugin::assess`] makes a store and an instance of its own, runs it on its own fiber, and throws both away.
+//! describe itself; a [`Plugin`] is then a cheap handle on compiled code. Each [`Plugin::run`], [`Plugin::summarize`],
+//! [`Plugin::assess`] and [`Plugin::diagnose`] makes a store and an instance of its own, runs it on its own fiber, and throws both away.
 //!
 //! # What follows for callers
 //!
@@ -13,6 +13,8 @@
 //!   cannot reach another. Every error of a call concerns that call only.
 //! - Calls may run at the same time, as many as [`RuntimeOptions::instances`]; more wait for a place. A call that waits
 //!   for its host holds its place. Judges have places of their own and cannot ask judges, so waiting never locks up.
+//! - What the host keeps for a call (captures) is released through [`Services::release_capture`] when the plugin drops
+//!   it, or at the latest when the call ends or its future is dropped.
 //! - A call must run inside a tokio runtime. It gives its thread back while it waits for the host, and at least every
 //!   ten milliseconds while the guest computes. Dropping its future ends it at its next suspension.
 //! - A plugin has no clock, no entropy and no WASI: given the same arguments and the same answers of [`Services`] it
@@ -41,4 +43,4 @@ pub use grants::Grants;
 pub use limits::{LimitReached, Limits};
 pub use plugin::{Invocation, Plugin, World};
 pub use printable::printable;
-pub use services::{LogLevel, Services};
+pub use services::{Kept, LogLevel, ModelRef, Services};

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much a plugin may use. The field names are the keys of `limits:` in the config.
+use crate::World;
+
+/// How much a plugin may use. The field names are the keys of `limits:` in the config; read from JSON, a key that is
+/// missing has a benchmark's default ([`Limits::overlaid`] knows the other worlds').
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -23,11 +26,16 @@ pub struct Limits {
     pub host_calls: u32,
     /// Prompts, requests or exchanges in one host call.
     pub batch: u32,
-    /// Models held open at once.
+    /// Models held open at once, changed ones included.
     pub open_models: u32,
+    /// Captures held at once.
+    pub captures: u32,
+    /// What the host holds for the plugin at once, in MiB: captured rows and token ids, and the vectors of changed
+    /// models. A call that could go past this is refused before anything is computed.
+    pub captured_mib: u32,
     /// Text logged per sample, in KiB.
     pub log_kib: u32,
-    /// Fields of one outcome, and again its groups, and the categories of a verdict.
+    /// Fields of one outcome or finding, and again an outcome's groups, and the categories of a verdict.
     pub fields: u32,
     /// Metrics of one summary.
     pub metrics: u32,
@@ -39,9 +47,12 @@ pub struct Limits {
     pub figure_points: u32,
     /// Remarks of one summary.
     pub notes: u32,
+    /// Findings of one diagnosis.
+    pub findings: u32,
 }
 
 impl Default for Limits {
+    /// Those of a benchmark.
     fn default() -> Self {
         Self {
             memory_mib: 256,
@@ -53,6 +64,8 @@ impl Default for Limits {
             host_calls: 10_000,
             batch: 4096,
             open_models: 100,
+            captures: 100_000,
+            captured_mib: 1024,
             log_kib: 1024,
             fields: 1000,
             metrics: 10_000,
@@ -60,6 +73,7 @@ impl Default for Limits {
             figures: 100,
             figure_points: 1_000_000,
             notes: 1000,
+            findings: 1_000_000,
         }
     }
 }
@@ -67,6 +81,38 @@ impl Default for Limits {
 const MIB: u64 = 1 << 20;
 
 impl Limits {
+    /// What a plugin of this world may use unless the config says otherwise. A diagnostic computes on vectors of whole
+    /// datasets in one call, and draws a figure or two per layer.
+    #[must_use]
+    pub fn of(world: World) -> Self {
+        match world {
+            World::Benchmark | World::Judge => Self::default(),
+            World::Diagnostic => Self {
+                memory_mib: 1024,
+                compute_seconds: 600.0,
+                host_data_mib: 256,
+                host_calls: 1_000_000,
+                figures: 1000,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The world's defaults with what a config states laid over them.
+    ///
+    /// # Errors
+    /// A key that does not exist, or a value of another type. Whether values make sense says [`Limits::check`].
+    pub fn overlaid(
+        world: World,
+        stated: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, serde_json::Error> {
+        let mut limits = serde_json::to_value(Self::of(world))?;
+        if let Some(limits) = limits.as_object_mut() {
+            limits.extend(stated.clone());
+        }
+        serde_json::from_value(limits)
+    }
+
     /// Says which value makes no sense, if any does.
     ///
     /// # Errors
@@ -82,6 +128,7 @@ impl Limits {
             ("string_mib", self.string_mib, 4096),
             ("host_data_mib", self.host_data_mib, 4096),
             ("plugin_data_mib", self.plugin_data_mib, 4096),
+            ("captured_mib", self.captured_mib, 1 << 20),
         ] {
             if !(1..=most).contains(&value) {
                 return Err(format!("`limits.{key}` is {value}; it must be between 1 and {most}"));
@@ -100,6 +147,10 @@ impl Limits {
 
     pub(crate) fn plugin_data_bytes(&self) -> usize {
         bytes(self.plugin_data_mib)
+    }
+
+    pub(crate) fn captured_bytes(&self) -> usize {
+        bytes(self.captured_mib)
     }
 
     pub(crate) fn string_bytes(&self) -> usize {
@@ -140,6 +191,12 @@ pub enum LimitReached {
     Batch { asked: usize, batch: u32 },
     #[error("it holds more than {models} open models; `limits.open_models` raises this")]
     OpenModels { models: u32 },
+    #[error("it holds more than {captures} captures; `limits.captures` raises this")]
+    Captures { captures: u32 },
+    #[error(
+        "what the host holds for it would be more than {mib} MiB; drop captures, or `limits.captured_mib` raises this"
+    )]
+    Captured { mib: u32 },
     #[error("it logged more than {kib} KiB; `limits.log_kib` raises this")]
     Log { kib: u32 },
     #[error("{what} are {count}, more than {most}; `limits.{key}` raises this")]
@@ -157,6 +214,18 @@ mod tests {
         assert_eq!(limits.string_bytes(), 4_194_304);
         assert_eq!(limits.log_bytes(), 1_048_576);
         assert_eq!(limits.check(), Ok(()));
+        assert_eq!(Limits::of(World::Diagnostic).check(), Ok(()));
+    }
+
+    #[test]
+    fn what_a_config_states_is_laid_over_the_defaults_of_the_world() {
+        let stated = |json: &str| serde_json::from_str::<serde_json::Map<_, _>>(json).unwrap();
+        let limits = Limits::overlaid(World::Diagnostic, &stated(r#"{"memory_mib": 5}"#)).unwrap();
+        assert_eq!(limits, Limits { memory_mib: 5, ..Limits::of(World::Diagnostic) });
+        assert_eq!((limits.compute_seconds, limits.host_calls), (600.0, 1_000_000));
+        let refusal = Limits::overlaid(World::Diagnostic, &stated(r#"{"memory": 5}"#)).unwrap_err();
+        assert!(refusal.to_string().contains("unknown field `memory`"), "{refusal}");
+        assert!(Limits::overlaid(World::Judge, &stated(r#"{"memory_mib": -5}"#)).is_err());
     }
 
     #[test]

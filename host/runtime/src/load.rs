@@ -14,7 +14,8 @@ use crate::printable::printable;
 /// The package and version that this runtime speaks.
 const PACKAGE: &str = "sonde:plugin";
 const VERSION: &str = "0.1.0";
-const INTERFACES: [&str; 5] = ["types", "results", "generation", "judging", "log"];
+const INTERFACES: [&str; 8] =
+    ["types", "results", "generation", "judging", "log", "activations", "weights", "gradients"];
 
 const HOW_TO_BUILD: &str = "build it for wasm32-unknown-unknown with the Sonde SDK, or with wit-bindgen on the WIT of sonde:plugin 0.1.0";
 
@@ -40,6 +41,7 @@ pub fn load(engine: &Engine, bytes: &[u8]) -> Result<Loaded, String> {
     })?;
     let imports = imports(engine, &component)?;
     let world = world(engine, &component)?;
+    check_powers(world, &imports)?;
     Ok(Loaded { component, world, imports })
 }
 
@@ -126,6 +128,7 @@ fn world(engine: &Engine, component: &Component) -> Result<World, String> {
         let world = match interface {
             "benchmark" => World::Benchmark,
             "judge" => World::Judge,
+            "diagnostic" => World::Diagnostic,
             _ => continue,
         };
         check_version(name, version)?;
@@ -138,10 +141,30 @@ fn world(engine: &Engine, component: &Component) -> Result<World, String> {
             let exports = if exports.is_empty() { "nothing".to_owned() } else { list(&exports) };
             Err(format!(
                 "it is a component of another world: it exports {exports}, and a plugin exports \
-                 {PACKAGE}/benchmark@{VERSION} or {PACKAGE}/judge@{VERSION}; {HOW_TO_BUILD}"
+                 {PACKAGE}/benchmark@{VERSION}, {PACKAGE}/judge@{VERSION} or {PACKAGE}/diagnostic@{VERSION}; \
+                 {HOW_TO_BUILD}"
             ))
         }
-        _ => Err("it exports both a benchmark and a judge; a plugin is one of them".into()),
+        _ => {
+            let worlds: Vec<_> = worlds.iter().map(World::to_string).collect();
+            Err(format!("it exports a {}; a plugin is one of them", worlds.join(" and a ")))
+        }
+    }
+}
+
+/// Refuses an import that other worlds have and this one has not.
+fn check_powers(world: World, imports: &[String]) -> Result<(), String> {
+    let foreign = |import: &&String| match world {
+        World::Benchmark | World::Judge => {
+            matches!(import.as_str(), "activations" | "weights" | "gradients")
+        }
+        World::Diagnostic => import.as_str() == "judging",
+    };
+    match imports.iter().find(foreign) {
+        None => Ok(()),
+        Some(import) => {
+            Err(format!("it imports {PACKAGE}/{import}@{VERSION}, which a {world} does not have"))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sonde_contract::{About, Digest, Exchange, Outcome, Summary, Verdict};
+use sonde_contract::{About, Diagnosis, Digest, Exchange, Outcome, Summary, Verdict};
 use wasmtime::component::Component;
 
 use crate::convert;
@@ -25,6 +25,8 @@ pub enum World {
     Benchmark,
     /// Judges exchanges.
     Judge,
+    /// Looks inside a model.
+    Diagnostic,
 }
 
 impl fmt::Display for World {
@@ -32,6 +34,7 @@ impl fmt::Display for World {
         f.write_str(match self {
             Self::Benchmark => "benchmark",
             Self::Judge => "judge",
+            Self::Diagnostic => "diagnostic",
         })
     }
 }
@@ -84,7 +87,7 @@ impl Runtime {
         let compiled = tokio::task::spawn_blocking(move || load::load(&engine, &owned)).await;
         let compiled = compiled.map_err(|error| refuse(format!("its compilation broke off ({error})")))?;
         let Loaded { component, world, imports } = compiled.map_err(refuse)?;
-        let linked = Linked::new(&component, world, &Grants::default());
+        let linked = Linked::new(&component, world, &Grants::all());
         let linked = linked.map_err(|error| {
             refuse(format!("it does not keep to the contract: {}", printable(&format!("{error:#}"))))
         })?;
@@ -98,7 +101,7 @@ impl Runtime {
             digest: Digest::of(bytes),
             source: path.to_owned(),
             size: bytes.len() as u64,
-            linked: Mutex::new(HashMap::from([(Grants::default(), linked)])),
+            linked: Mutex::new(HashMap::from([(Grants::all(), linked)])),
         })))
     }
 }
@@ -229,6 +232,35 @@ impl Plugin {
         call.end(answer, convert::verdict)
     }
 
+    /// Computes a whole diagnosis. `datasets` are those that the run binds: the name in the description, and the rows,
+    /// each a JSON object. Findings that come back speak of these rows only.
+    ///
+    /// # Errors
+    /// As [`Plugin::run`].
+    pub async fn diagnose(
+        &self,
+        invocation: Invocation,
+        datasets: &[(String, Vec<String>)],
+        parameters: &str,
+        seed: u64,
+    ) -> Result<Diagnosis, PluginError> {
+        let Linked::Diagnostic(linked) = self.linked(&invocation)? else {
+            return Err(self.wrong_world("diagnose"));
+        };
+        let mut call = Call::begin(self, invocation).await?;
+        let handed = call.fits(|budget| {
+            budget.take("the parameters", &[parameters], 0)?;
+            convert::datasets_for_guest(budget, datasets)
+        })?;
+        let answer = async {
+            let plugin = linked.instantiate_async(&mut call.store).await?;
+            plugin.sonde_plugin_diagnostic().call_run(&mut call.store, &handed, parameters, seed).await
+        };
+        let answer = answer.await;
+        drop(handed);
+        call.end(answer, |limits, from| convert::diagnosis(limits, from, datasets))
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.0.runtime
     }
@@ -241,7 +273,8 @@ impl Plugin {
     fn linked(&self, invocation: &Invocation) -> Result<Linked, PluginError> {
         let imports = self.missing_grants(&invocation.grants);
         if !imports.is_empty() {
-            return Err(PluginError::Denied { plugin: self.name(), imports });
+            let needed = invocation.grants.0.iter().chain(&imports).collect();
+            return Err(PluginError::Denied { plugin: self.name(), imports, needed });
         }
         let mut known = self.0.linked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(linked) = known.get(&invocation.grants) {

@@ -89,7 +89,8 @@ pub trait Services: Send + Sync {
     /// Verdicts of the judge bound to a name.
     async fn assess(&self, judge: &str, exchanges: Vec<Exchange>) -> Vec<Result<Verdict, HostError>>;
 
-    /// Runs each prompt and keeps what the specification names, until [`Services::release_capture`].
+    /// Runs each prompt and keeps what the specification names, until [`Services::release_capture`]. Before a capture
+    /// of all rows the runtime asks [`Services::count_tokens`] of each prompt, to know what the guest would hold.
     async fn capture(
         &self,
         model: &ModelRef,
@@ -106,7 +107,8 @@ pub trait Services: Send + Sync {
         spec: CaptureSpec,
     ) -> Vec<Result<(Completion, Kept), HostError>>;
 
-    /// Rows of one layer of a capture, one after another.
+    /// Rows of one layer of a capture, one after another: `rows · width` numbers. The runtime has checked that the
+    /// capture has them.
     ///
     /// # Errors
     /// A layer that was not asked for, rows past the end.
@@ -118,7 +120,8 @@ pub trait Services: Send + Sync {
         rows: u32,
     ) -> Result<Vec<f32>, HostError>;
 
-    /// The plugin no longer needs a capture.
+    /// The plugin no longer needs a capture. Comes once for every capture that was answered, at the latest when the
+    /// call of the plugin's export ends or is dropped; must not block.
     fn release_capture(&self, capture: u64);
 
     /// Whether these changes can be put into force on top of the handle's own; the runtime keeps the list.

@@ -36,7 +36,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    fn hand<T, G>(
+    pub(super) fn hand<T, G>(
         &mut self,
         answer: Result<T, HostError>,
         fits: impl FnOnce(&mut Self, &T) -> Result<(), LimitReached>,

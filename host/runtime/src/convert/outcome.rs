@@ -24,7 +24,8 @@ pub fn outcome(limits: &Limits, from: guest::Outcome) -> Result<Outcome, Fault> 
     })
 }
 
-fn field(limits: &Limits, from: guest::Field) -> Result<Field, Fault> {
+/// Checks a named value.
+pub fn field(limits: &Limits, from: guest::Field) -> Result<Field, Fault> {
     let name = name("a field's name", &from.name)?;
     let value = match from.value {
         guest::Value::Number(number) => Value::Number(finite(|| format!("field \"{name}\""), number)?),

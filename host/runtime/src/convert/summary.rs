@@ -40,7 +40,8 @@ fn metric(limits: &Limits, from: guest::Metric) -> Result<Metric, Fault> {
         }
         guest::Estimate::Given(given) => {
             let value = finite(|| format!("metric \"{name}\""), given.value)?;
-            Estimate::Given { value, n: given.n }
+            let interval = given.interval.map(|interval| ends(&name, interval)).transpose()?;
+            Estimate::Given { value, n: given.n, interval }
         }
     };
     Ok(Metric {
@@ -51,6 +52,16 @@ fn metric(limits: &Limits, from: guest::Metric) -> Result<Metric, Fault> {
         headline: from.headline,
         name,
     })
+}
+
+/// The ends of a metric's interval. The value may lie outside: a bootstrap of a biased estimate can do that.
+fn ends(name: &str, from: guest::Interval) -> Result<[f64; 2], Fault> {
+    let what = || format!("an end of the interval of metric \"{name}\"");
+    let [low, high] = [finite(what, from.low)?, finite(what, from.high)?];
+    if low <= high {
+        return Ok([low, high]);
+    }
+    Err(Fault::Wrong(format!("the interval of metric \"{name}\" begins at {low} and ends at {high}")))
 }
 
 fn figure(limits: &Limits, from: guest::Figure) -> Result<Figure, Fault> {
