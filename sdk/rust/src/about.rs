@@ -111,6 +111,20 @@ impl About {
         self
     }
 
+    /// A dataset of a diagnostic that must be bound.
+    #[must_use]
+    pub fn dataset(mut self, name: &str, about: &str) -> Self {
+        self.datasets.push(slot(name, about, true));
+        self
+    }
+
+    /// A dataset of a diagnostic that may be left out.
+    #[must_use]
+    pub fn optional_dataset(mut self, name: &str, about: &str) -> Self {
+        self.datasets.push(slot(name, about, false));
+        self
+    }
+
     /// A column that every row must have.
     #[must_use]
     pub fn column(self, name: &str, about: &str) -> Self {

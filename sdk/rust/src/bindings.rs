@@ -3,7 +3,7 @@
 //!
 //! All `unsafe` code of a plugin is generated here: the canonical ABI's lifting and lowering.
 
-/// The world of benchmarks. The types and imports of both worlds are generated here.
+/// The world of benchmarks. The types and imports that all worlds share are generated here.
 pub mod benchmark {
     wit_bindgen::generate!({
         path: "../../wit/sonde-0.1.0",
@@ -31,6 +31,27 @@ pub mod judge {
         additional_derives: [PartialEq, Clone],
         pub_export_macro: true,
         export_macro_name: "export_judge_world",
+        runtime_path: "::sonde_sdk::wit_bindgen::rt",
+    });
+}
+
+/// The world of diagnostics. What only diagnostics import is generated here.
+pub mod diagnostic {
+    wit_bindgen::generate!({
+        path: "../../wit/sonde-0.1.0",
+        world: "diagnostic-plugin",
+        with: {
+            "sonde:plugin/types@0.1.0": super::benchmark::sonde::plugin::types,
+            "sonde:plugin/generation@0.1.0": super::benchmark::sonde::plugin::generation,
+            "sonde:plugin/results@0.1.0": super::benchmark::sonde::plugin::results,
+            "sonde:plugin/log@0.1.0": super::benchmark::sonde::plugin::log,
+        },
+        additional_derives: [PartialEq, Clone],
+        // It holds a handle, which can be neither compared nor copied.
+        additional_derives_ignore: ["traced"],
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_diagnostic_world",
         runtime_path: "::sonde_sdk::wit_bindgen::rt",
     });
 }

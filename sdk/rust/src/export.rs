@@ -3,7 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use crate::bindings::benchmark::sonde::plugin::log;
-use crate::{About, Benchmark, Exchange, GuestHost, Judge, Level, Outcome, Summary, Verdict};
+use crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Dataset;
+use crate::{
+    About, Benchmark, Diagnosis, Diagnostic, Exchange, GuestHost, Judge, Level, Outcome, Summary, Verdict,
+};
 
 /// `benchmark.describe`.
 pub fn describe_benchmark<B: Benchmark>() -> About {
@@ -45,6 +48,26 @@ pub fn assess<J: Judge>(exchange: Exchange, parameters: &str) -> Result<Verdict,
     report_panics();
     let parameters = read_parameters(parameters)?;
     J::assess(&GuestHost, exchange, &parameters).map_err(|error| error.to_string())
+}
+
+/// `diagnostic.describe`.
+pub fn describe_diagnostic<D: Diagnostic>() -> About {
+    report_panics();
+    D::about()
+}
+
+/// `diagnostic.run`.
+///
+/// # Errors
+/// When the parameters are not what the plugin expects, or `run` fails.
+pub fn diagnose<D: Diagnostic>(
+    datasets: Vec<Dataset>,
+    parameters: &str,
+    seed: u64,
+) -> Result<Diagnosis, String> {
+    report_panics();
+    let parameters = read_parameters(parameters)?;
+    D::run(&GuestHost, &datasets.into(), &parameters, seed).map_err(|error| error.to_string())
 }
 
 /// Parameters from JSON; none at all are the defaults.
@@ -123,6 +146,39 @@ macro_rules! export_judge {
         // Natively there is nothing to export, but the type is checked all the same.
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> $crate::About = <$judge as $crate::Judge>::about;
+    };
+}
+
+/// Exports a type that implements [`Diagnostic`](crate::Diagnostic) as this crate's plugin.
+#[macro_export]
+macro_rules! export_diagnostic {
+    ($diagnostic:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            struct Component;
+
+            impl $crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Guest for Component {
+                fn describe() -> $crate::About {
+                    $crate::export::describe_diagnostic::<$diagnostic>()
+                }
+
+                fn run(
+                    datasets: Vec<$crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Dataset>,
+                    parameters: String,
+                    seed: u64,
+                ) -> Result<$crate::Diagnosis, String> {
+                    $crate::export::diagnose::<$diagnostic>(datasets, &parameters, seed)
+                }
+            }
+
+            $crate::bindings::diagnostic::export_diagnostic_world!(
+                Component with_types_in $crate::bindings::diagnostic
+            );
+        };
+
+        // Natively there is nothing to export, but the type is checked all the same.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() -> $crate::About = <$diagnostic as $crate::Diagnostic>::about;
     };
 }
 

@@ -63,11 +63,14 @@
 extern crate self as sonde_sdk;
 
 mod about;
+mod activations;
 #[doc(hidden)]
 pub mod bindings;
 mod boxed;
 pub mod choice;
 mod confusion;
+mod datasets;
+mod diagnosis;
 mod error;
 #[doc(hidden)]
 pub mod export;
@@ -77,6 +80,7 @@ mod measure;
 pub mod mock;
 pub mod number;
 mod outcome;
+mod plot;
 mod plugin;
 mod prompt;
 pub mod refusal;
@@ -86,10 +90,12 @@ mod statement;
 mod summary;
 pub mod text;
 mod verdict;
+mod whitebox;
 #[doc(hidden)]
 pub use wit_bindgen;
 
 pub use about::Parameter;
+pub use activations::Activations;
 pub use bindings::benchmark::sonde::plugin::generation::{
     Completion, ContinuationScore, Finish, Grammar, ModelInfo, Sampling, ScoreRequest, TokenLogprob,
     TokenLogprobs,
@@ -97,16 +103,26 @@ pub use bindings::benchmark::sonde::plugin::generation::{
 pub use bindings::benchmark::sonde::plugin::judging::{Exchange, Safety, Verdict};
 pub use bindings::benchmark::sonde::plugin::log::Level;
 pub use bindings::benchmark::sonde::plugin::results::{
-    About, Chart, Column, Estimate, Field, Figure, Given, Group, Heatmap, Metric, Outcome, Point, Series,
-    Share, Slot, Status, Summary, Value,
+    About, Chart, Column, Diagnosis, Estimate, Field, Figure, Finding, Given, Group, Heatmap, Interval,
+    Metric, Outcome, Point, Series, Share, Slot, Status, Summary, Value,
 };
 pub use bindings::benchmark::sonde::plugin::types::{
     Chat, Error as HostError, Message, Overflow, Prompt, Role,
 };
+pub use bindings::diagnostic::sonde::plugin::activations::{
+    Addition, CaptureSpec, Change, Intervention, Projection, Rows, Site,
+};
+pub use bindings::diagnostic::sonde::plugin::gradients::{
+    Example, ImportanceSpec, MatrixImportance, Modules,
+};
+pub use bindings::diagnostic::sonde::plugin::weights::TensorInfo;
 pub use boxed::boxed;
 pub use confusion::Confusion;
+pub use datasets::Datasets;
 pub use error::Error;
 pub use host::{GuestHost, Host, Model};
 pub use measure::Measure;
-pub use plugin::{Benchmark, Judge, NoParameters};
+pub use plot::Plot;
+pub use plugin::{Benchmark, Diagnostic, Judge, NoParameters};
 pub use statement::stated;
+pub use whitebox::{Traced, WhiteBox};

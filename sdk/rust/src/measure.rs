@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Estimate, Given, Group, Metric, Outcome, Share};
+use crate::{Estimate, Given, Group, Interval, Metric, Outcome, Share};
 
 /// A metric to be: its name, its meaning with the denominator in words, and which way is better.
 ///
@@ -76,9 +76,10 @@ impl Measure {
         self.metric(Estimate::Proportion(Share { hits, n }), None)
     }
 
-    /// A number computed in another way from `n` samples. The host bootstraps its interval by summing up again.
+    /// A number computed in another way from `n` samples. A benchmark's interval the host bootstraps by summing up
+    /// again; a diagnostic gives its own with [`Metric::with_interval`], or has none.
     pub fn given(&self, value: f64, n: u64) -> Metric {
-        self.metric(Estimate::Given(Given { value, n }), None)
+        self.metric(Estimate::Given(Given { value, n, interval: None }), None)
     }
 
     fn metric(&self, estimate: Estimate, group: Option<Group>) -> Metric {
@@ -90,6 +91,29 @@ impl Measure {
             headline: self.headline && group.is_none(),
             group,
         }
+    }
+}
+
+impl Metric {
+    /// Gives a number's own 95 % interval. Shares and means have the host's, and stay as they are.
+    #[must_use]
+    pub fn with_interval(mut self, low: f64, high: f64) -> Self {
+        if let Estimate::Given(given) = &mut self.estimate {
+            given.interval = Some(Interval { low, high });
+        }
+        self
+    }
+
+    /// Says that it speaks of a group only; then it is no headline.
+    #[must_use]
+    pub fn of_group(self, kind: &str, name: &str) -> Self {
+        Self { group: Some(group(kind, name)), headline: false, ..self }
+    }
+
+    /// Says that it speaks of one layer: the group `layer=N`.
+    #[must_use]
+    pub fn at_layer(self, layer: u32) -> Self {
+        self.of_group("layer", &format!("layer={layer}"))
     }
 }
 
@@ -123,6 +147,18 @@ fn by_group<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_one_layer_has_its_own_interval_and_is_no_headline() {
+        let metric =
+            Measure::new("auroc", "").headline().given(0.9, 40).with_interval(0.8, 0.95).at_layer(12);
+        let interval = Some(Interval { low: 0.8, high: 0.95 });
+        assert_eq!(metric.estimate, Estimate::Given(Given { value: 0.9, n: 40, interval }));
+        assert_eq!(metric.group, Some(Group { kind: "layer".into(), name: "layer=12".into() }));
+        assert!(!metric.headline);
+        let share = Measure::new("share", "").counted(1, 2).with_interval(0.0, 1.0);
+        assert_eq!(share.estimate, Estimate::Proportion(Share { hits: 1, n: 2 }));
+    }
 
     #[test]
     fn only_samples_with_a_value_are_in_the_denominator() {

@@ -2,6 +2,8 @@
 //!
 //! It gives what its scripts say, fails with `denied` where nothing is scripted, and remembers what it was asked.
 
+mod inside;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::{
-    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Level, Model, ModelInfo,
-    Prompt, Sampling, ScoreRequest, Verdict,
+    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Intervention, Level,
+    Model, ModelInfo, Prompt, Sampling, ScoreRequest, Verdict,
 };
 
 type Generate = Box<dyn FnMut(&Prompt, &Sampling) -> Result<Completion, HostError>>;
@@ -35,10 +37,14 @@ struct Script {
     score: Option<Score>,
     prompts: Vec<(Prompt, Sampling)>,
     scored: Vec<ScoreRequest>,
+    inside: inside::Inside,
 }
 
 /// A model of a [`MockHost`].
-pub struct MockModel(Rc<RefCell<Script>>);
+pub struct MockModel {
+    script: Rc<RefCell<Script>>,
+    changes: Vec<Intervention>,
+}
 
 impl MockHost {
     /// A host that offers nothing.
@@ -151,6 +157,7 @@ impl Script {
             score: None,
             prompts: Vec::new(),
             scored: Vec::new(),
+            inside: inside::Inside::default(),
         }
     }
 }
@@ -160,7 +167,8 @@ impl Host for MockHost {
 
     fn model(&self, role: &str) -> Result<MockModel, HostError> {
         let script = self.models.borrow().get(role).map(Rc::clone);
-        script.map(MockModel).ok_or_else(|| HostError::Denied(format!("no model is scripted as `{role}`")))
+        let model = script.map(|script| MockModel { script, changes: Vec::new() });
+        model.ok_or_else(|| HostError::Denied(format!("no model is scripted as `{role}`")))
     }
 
     fn assess(&self, judge: &str, exchanges: &[Exchange]) -> Vec<Result<Verdict, HostError>> {
@@ -186,11 +194,11 @@ impl Host for MockHost {
 
 impl Model for MockModel {
     fn info(&self) -> ModelInfo {
-        self.0.borrow().info.clone()
+        self.script.borrow().info.clone()
     }
 
     fn sampling(&self) -> Sampling {
-        self.0.borrow().sampling.clone()
+        self.script.borrow().sampling.clone()
     }
 
     fn count_tokens(&self, prompt: &Prompt) -> Result<u32, HostError> {
@@ -201,7 +209,7 @@ impl Model for MockModel {
     fn render(&self, prompt: &Prompt) -> Result<String, HostError> {
         Ok(match prompt {
             Prompt::Text(text) => text.clone(),
-            Prompt::Chat(chat) if self.0.borrow().info.has_chat_template => rendered(chat),
+            Prompt::Chat(chat) if self.script.borrow().info.has_chat_template => rendered(chat),
             Prompt::Chat(_) => {
                 return Err(HostError::Unsupported("this model has no chat template".to_owned()));
             }
@@ -212,7 +220,7 @@ impl Model for MockModel {
     fn generate(&self, prompts: &[Prompt], sampling: &Sampling) -> Vec<Result<Completion, HostError>> {
         let answer = |prompt: &Prompt| {
             self.render(prompt)?;
-            let mut script = self.0.borrow_mut();
+            let mut script = self.script.borrow_mut();
             script.prompts.push((prompt.clone(), sampling.clone()));
             match &mut script.generate {
                 Some(generate) => generate(prompt, sampling),
@@ -225,7 +233,7 @@ impl Model for MockModel {
     fn score(&self, requests: &[ScoreRequest]) -> Vec<Result<Vec<ContinuationScore>, HostError>> {
         let answer = |request: &ScoreRequest| {
             self.render(&request.prompt)?;
-            let mut script = self.0.borrow_mut();
+            let mut script = self.script.borrow_mut();
             script.scored.push(request.clone());
             match &mut script.score {
                 Some(score) => score(request),

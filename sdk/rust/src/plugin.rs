@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{About, Error, Exchange, Host, Outcome, Summary, Verdict};
+use crate::{About, Datasets, Diagnosis, Error, Exchange, Host, Outcome, Summary, Verdict, WhiteBox};
 
 /// Measures a model on a dataset, one row at a time. Exported by `export_benchmark!`.
 pub trait Benchmark {
@@ -44,6 +44,26 @@ pub trait Judge {
     /// An error means that no judgement came about. A reply of the judge's model that cannot be read is no error but
     /// [`Verdict::unreadable`].
     fn assess(host: &impl Host, exchange: Exchange, parameters: &Self::Parameters) -> Result<Verdict, Error>;
+}
+
+/// Looks inside a model. Exported by `export_diagnostic!`.
+pub trait Diagnostic {
+    /// The parameters, with `#[serde(default, deny_unknown_fields)]` so that a misspelt one is refused.
+    type Parameters: DeserializeOwned + Default;
+
+    /// Describes the plugin. Its columns are those of all its datasets together.
+    fn about() -> About;
+
+    /// Computes the whole diagnosis. `seed` is the task's. What takes long should tell [`Host::progress`].
+    ///
+    /// # Errors
+    /// An error fails the task; pass on those of host calls with `?`.
+    fn run(
+        host: &impl Host<Model: WhiteBox>,
+        datasets: &Datasets,
+        parameters: &Self::Parameters,
+        seed: u64,
+    ) -> Result<Diagnosis, Error>;
 }
 
 /// For plugins without parameters: refuses any.

@@ -8,6 +8,11 @@ use crate::{Figure, Metric, Outcome, Status, Summary};
 const REASONS: usize = 5;
 
 impl Summary {
+    /// A summary that says nothing yet; benchmarks begin with [`Summary::of`].
+    pub fn empty() -> Self {
+        Self { metrics: Vec::new(), figures: Vec::new(), notes: Vec::new() }
+    }
+
     /// A summary that says how many samples could not be read and how many were left out, with the reasons: no metric
     /// is over the read ones only without saying so.
     pub fn of(outcomes: &[Outcome]) -> Self {
@@ -45,8 +50,8 @@ impl Summary {
 
     /// Adds a picture.
     #[must_use]
-    pub fn figure(mut self, figure: Figure) -> Self {
-        self.figures.push(figure);
+    pub fn figure(mut self, figure: impl Into<Figure>) -> Self {
+        self.figures.push(figure.into());
         self
     }
 

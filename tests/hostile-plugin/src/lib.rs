@@ -142,7 +142,7 @@ impl Guest for Hostile {
             "" => {}
             "panic" => panic!("division by zero"),
             "nan-metric" => {
-                let given = Estimate::Given(Given { value: f64::NAN, n });
+                let given = Estimate::Given(Given { value: f64::NAN, n, interval: None });
                 summary.metrics = vec![metric("auroc", given)];
             }
             "infinite-mean" => {

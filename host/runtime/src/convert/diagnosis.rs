@@ -19,9 +19,9 @@ pub fn datasets_for_guest(
     from: &[(String, Vec<String>)],
 ) -> Result<Vec<diagnostic::Dataset>, LimitReached> {
     let hand = |(name, rows): &(String, Vec<String>)| {
-        budget.take("the datasets", &[name], 16)?;
+        budget.take("the list of datasets", &[name], 16)?;
         for row in rows {
-            budget.take("the datasets", &[row], 8)?;
+            budget.take("the list of datasets", &[row], 8)?;
         }
         Ok(diagnostic::Dataset { name: name.clone(), rows: rows.clone() })
     };

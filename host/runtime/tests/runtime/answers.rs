@@ -1,15 +1,19 @@
 //! A host that gives fixed answers and remembers what was logged.
 
+mod inside;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sonde_contract::{
-    Completion, ContinuationScore, Exchange, Finish, HostError, ModelInfo, Prompt, Sampling, ScoreRequest,
-    Verdict,
+    CaptureSpec, Completion, ContinuationScore, Exchange, Finish, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
 };
-use sonde_runtime::{Grants, Invocation, Limits, LogLevel, Plugin, Services};
+use sonde_runtime::{Grants, Invocation, Kept, Limits, LogLevel, ModelRef, Plugin, Services};
 use tokio::sync::Barrier;
+
+pub use inside::{Inside, WIDTH};
 
 /// Offers the role "target" and the judge "main".
 #[derive(Default)]
@@ -22,6 +26,7 @@ pub struct Answers {
     pub logged: Mutex<Vec<(LogLevel, String)>>,
     pub progress: Mutex<Vec<(u64, u64, String)>>,
     pub prompts: Mutex<Vec<Prompt>>,
+    pub inside: Inside,
 }
 
 pub fn invocation(services: &Arc<Answers>) -> Invocation {
@@ -30,6 +35,19 @@ pub fn invocation(services: &Arc<Answers>) -> Invocation {
         grants: Grants::default(),
         limits: Limits::default(),
         subject: "sample harmbench/17".into(),
+    }
+}
+
+impl Answers {
+    fn reply(&self) -> Completion {
+        Completion {
+            text: self.reply.clone().unwrap_or_else(|| "Sorry.".into()),
+            reasoning: None,
+            tokens: vec![1, 2],
+            prompt_tokens: 12,
+            finish: Finish::Stop,
+            logprobs: vec![],
+        }
     }
 }
 
@@ -44,7 +62,7 @@ impl Services for Answers {
             architecture: "qwen3".into(),
             quantisation: "Q8_0".into(),
             layers: 6,
-            width: 256,
+            width: WIDTH,
             vocabulary: 2048,
             context: 1024,
             has_chat_template: true,
@@ -55,17 +73,17 @@ impl Services for Answers {
         Sampling { max_tokens: 128, seed: Some(7), ..Sampling::default() }
     }
 
-    async fn count_tokens(&self, _role: &str, _prompt: Prompt) -> Result<u32, HostError> {
-        Ok(12)
+    async fn count_tokens(&self, _: &ModelRef, prompt: Prompt) -> Result<u32, HostError> {
+        Ok(inside::tokens(&prompt).len() as u32)
     }
 
-    async fn render(&self, _role: &str, _prompt: Prompt) -> Result<String, HostError> {
+    async fn render(&self, _: &ModelRef, _prompt: Prompt) -> Result<String, HostError> {
         Ok("<|im_start|>".into())
     }
 
     async fn generate(
         &self,
-        _role: &str,
+        _model: &ModelRef,
         prompts: Vec<Prompt>,
         sampling: Sampling,
     ) -> Vec<Result<Completion, HostError>> {
@@ -78,21 +96,13 @@ impl Services for Answers {
         if self.forget {
             return Vec::new();
         }
-        let text = self.reply.clone().unwrap_or_else(|| "Sorry.".into());
-        let reply = Completion {
-            text,
-            reasoning: None,
-            tokens: vec![1, 2],
-            prompt_tokens: 12,
-            finish: Finish::Stop,
-            logprobs: vec![],
-        };
+        let reply = self.reply();
         prompts.iter().map(|_| Ok(reply.clone())).collect()
     }
 
     async fn score(
         &self,
-        _role: &str,
+        _model: &ModelRef,
         requests: Vec<ScoreRequest>,
     ) -> Vec<Result<Vec<ContinuationScore>, HostError>> {
         let score = |at: usize| ContinuationScore {
@@ -122,6 +132,71 @@ impl Services for Answers {
             explanation: None,
         };
         exchanges.iter().map(|_| Ok(verdict.clone())).collect()
+    }
+
+    async fn capture(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        spec: CaptureSpec,
+    ) -> Vec<Result<Kept, HostError>> {
+        if self.forget {
+            return Vec::new();
+        }
+        prompts.iter().map(|prompt| self.inside.keep(model, prompt, &spec)).collect()
+    }
+
+    async fn trace(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        _sampling: Sampling,
+        spec: CaptureSpec,
+    ) -> Vec<Result<(Completion, Kept), HostError>> {
+        self.inside.asked.lock().unwrap().push((model.clone(), spec));
+        prompts.iter().map(|_| Ok((self.reply(), self.inside.hold(3, (0..12).collect())))).collect()
+    }
+
+    async fn read_capture(
+        &self,
+        capture: u64,
+        layer: u32,
+        first_row: u32,
+        rows: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        assert!(self.inside.held.lock().unwrap().contains(&capture));
+        Ok(self.inside.read(layer, first_row, rows))
+    }
+
+    fn release_capture(&self, capture: u64) {
+        self.inside.release(capture);
+    }
+
+    async fn intervene(&self, model: &ModelRef, changes: Vec<Intervention>) -> Result<(), HostError> {
+        self.inside.changes.lock().unwrap().push((model.changes.len(), changes));
+        Ok(())
+    }
+
+    async fn tensors(&self, _model: &ModelRef) -> Result<Vec<TensorInfo>, HostError> {
+        Ok(Inside::tensors())
+    }
+
+    async fn read_tensor(
+        &self,
+        _model: &ModelRef,
+        _name: &str,
+        first: u64,
+        count: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        Ok((first..first + u64::from(count)).map(|index| index as f32).collect())
+    }
+
+    async fn importance(
+        &self,
+        _model: &ModelRef,
+        _request: ImportanceRequest,
+    ) -> Result<Vec<MatrixImportance>, HostError> {
+        Err(HostError::Unsupported("llama.cpp has no gradients; open the model with `engine: candle`".into()))
     }
 
     fn log(&self, level: LogLevel, text: String) {

@@ -12,10 +12,18 @@ pub fn runtime() -> Runtime {
 
 /// The compiled hostile benchmark. A safety test that is skipped is no test, so its absence is a failure.
 pub fn hostile_bytes() -> Vec<u8> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins/dist/hostile-plugin.wasm");
-    std::fs::read(path).unwrap_or_else(|error| {
-        panic!("target/plugins/dist/hostile-plugin.wasm cannot be read ({error}): run `make plugins` first")
+    built("hostile-plugin")
+}
+
+fn built(name: &str) -> Vec<u8> {
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins/dist");
+    std::fs::read(format!("{dist}/{name}.wasm")).unwrap_or_else(|error| {
+        panic!("target/plugins/dist/{name}.wasm cannot be read ({error}): run `make plugins` first")
     })
+}
+
+pub async fn hostile_diagnostic() -> Plugin {
+    runtime().load(&built("hostile-diagnostic"), "hostile-diagnostic.wasm").await.unwrap()
 }
 
 pub async fn hostile() -> Plugin {

@@ -108,7 +108,7 @@ async fn a_missing_grant_is_known_before_the_run_and_refused_in_it() {
     assert_eq!(
         plugin.run(invocation, "{}", "{}", 0).await.unwrap_err().to_string(),
         "plugin hostile-plugin 0.1.0 imports `judging`, which this run does not grant; add it to `grants` of the task \
-         or judge that uses it"
+         or judge that uses it: `grants: [generation, judging, log]`"
     );
 }
 

@@ -99,9 +99,28 @@ async fn a_component_of_another_world_is_told_what_a_plugin_exports() {
     assert_eq!(
         refusal(&wat::parse_str(component).unwrap()).await,
         "it is a component of another world: it exports acme:greeter/api@1.0.0, and a plugin exports \
-         sonde:plugin/benchmark@0.1.0 or sonde:plugin/judge@0.1.0; build it for wasm32-unknown-unknown with the Sonde \
-         SDK, or with wit-bindgen on the WIT of sonde:plugin 0.1.0"
+         sonde:plugin/benchmark@0.1.0, sonde:plugin/judge@0.1.0 or sonde:plugin/diagnostic@0.1.0; build it for \
+         wasm32-unknown-unknown with the Sonde SDK, or with wit-bindgen on the WIT of sonde:plugin 0.1.0"
     );
+}
+
+#[tokio::test]
+async fn what_another_world_imports_is_refused() {
+    let importing = |import: &str, export: &str| {
+        let component = format!(
+            r#"(component (import "sonde:plugin/{import}@0.1.0" (instance (export "f" (func))))
+                (instance $api) (export "sonde:plugin/{export}@0.1.0" (instance $api)))"#
+        );
+        wat::parse_str(component).unwrap()
+    };
+    let text = refusal(&importing("weights", "judge")).await;
+    assert_eq!(text, "it imports sonde:plugin/weights@0.1.0, which a judge does not have");
+    let text = refusal(&importing("judging", "diagnostic")).await;
+    assert_eq!(text, "it imports sonde:plugin/judging@0.1.0, which a diagnostic does not have");
+    let both = r#"(component (instance $api) (export "sonde:plugin/benchmark@0.1.0" (instance $api))
+        (export "sonde:plugin/diagnostic@0.1.0" (instance $api)))"#;
+    let text = refusal(&wat::parse_str(both).unwrap()).await;
+    assert_eq!(text, "it exports a benchmark and a diagnostic; a plugin is one of them");
 }
 
 #[tokio::test]
@@ -118,9 +137,9 @@ async fn another_version_of_the_contract_is_told_apart() {
 
 #[tokio::test]
 async fn interfaces_that_do_not_exist_and_types_that_differ_are_refused() {
-    let component = r#"(component (import "sonde:plugin/weights@0.1.0" (instance (export "read" (func)))))"#;
+    let component = r#"(component (import "sonde:plugin/files@0.1.0" (instance (export "read" (func)))))"#;
     let text = refusal(&wat::parse_str(component).unwrap()).await;
-    assert_eq!(text, "it imports sonde:plugin/weights@0.1.0, which sonde:plugin 0.1.0 does not have");
+    assert_eq!(text, "it imports sonde:plugin/files@0.1.0, which sonde:plugin 0.1.0 does not have");
     let component = r#"(component (instance $api) (export "sonde:plugin/judge@0.1.0" (instance $api)))"#;
     let text = refusal(&wat::parse_str(component).unwrap()).await;
     assert!(text.starts_with("it does not keep to the contract: "), "{text}");
