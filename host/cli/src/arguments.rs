@@ -76,6 +76,9 @@ pub(crate) struct ShowArguments {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Write every figure into this folder too, as TASK-NAME.svg
+    #[arg(long, value_name = "FOLDER", conflicts_with = "sample")]
+    pub(crate) figures: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

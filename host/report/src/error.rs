@@ -35,7 +35,7 @@ pub enum ReportError {
     /// The CSV could not be written.
     #[error("the CSV report could not be written: {0}")]
     Csv(#[from] csv::Error),
-    /// The page could not be written.
-    #[error("the HTML report could not be written: {0}")]
+    /// The page or a picture could not be written.
+    #[error("the HTML report or a picture could not be written: {0}")]
     Html(#[from] minijinja::Error),
 }

@@ -1,10 +1,11 @@
 //! What a run came to: statistics, and every form of the report.
 //!
 //! The runner calls [`statistics`] when a task's samples have ended. `sonde show` reads a run file into a
-//! [`view::RunView`] as deep as the form needs it ([`Format::depth`]) and renders that ([`render`]). What is promised:
+//! [`view::RunView`] as deep as the form needs it ([`Format::depth`]) and renders that ([`render`]); [`figures`] are the
+//! plugins' figures as SVG files. What is promised:
 //!
-//! - No number is shown without its n and its 95 % interval, or a dash where there is none, and beside it how many
-//!   samples failed, were skipped or could not be read.
+//! - No number is shown without its n and its 95 % interval, if it has one, and beside it how many samples failed, were
+//!   skipped or could not be read.
 //! - Whatever a model or a plugin wrote is escaped: no markup, no terminal escape, no spreadsheet formula of theirs takes
 //!   effect.
 //! - The HTML page is one file without scripts that asks nothing of the network.
@@ -14,14 +15,19 @@ mod error;
 mod html;
 mod json;
 mod junit;
+mod layered;
 mod markdown;
 mod numbers;
+mod picture;
+pub mod placement;
 mod printable;
 mod read;
 mod rows;
 mod sample;
 pub mod statistics;
+mod svg;
 mod table;
+mod templates;
 mod transcript;
 pub mod verdict;
 pub mod view;
@@ -32,6 +38,7 @@ use std::str::FromStr;
 pub use error::ReportError;
 pub use read::{Depth, read_sample};
 pub use sample::sample;
+pub use svg::{FigureFile, figures};
 pub use table::Look;
 use view::RunView;
 

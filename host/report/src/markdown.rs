@@ -1,13 +1,20 @@
 //! The run as markdown, for an issue or a readme.
 
-use crate::numbers::{interval, thousands, value};
-use crate::printable::printable_line;
-use crate::rows::rows;
-use crate::table::counts_line;
+use crate::layered::{Layered, cell, counted, layered};
+use crate::numbers::{interval, plain, thousands, value};
+use crate::placement::{Behaviour, Placement, diagnostics, of, summaries, tasks};
+use crate::printable::{cut, printable_line};
+use crate::rows::{remarks, rows};
+use crate::table::{counts_line, place_cells};
 use crate::verdict::{missing, verdict};
 use crate::view::{RunView, TaskView};
 
-/// A heading, the models, and a table per task.
+/// Metrics per layer beside each other.
+const MOST_BESIDE: usize = 6;
+/// Samples listed with their places.
+const MOST_PLACED: usize = 50;
+
+/// A heading, the models, a table per task, and behaviour beside representation.
 pub fn markdown(run: &RunView) -> String {
     let mut out = format!("# {}\n\n", inert(&run.path));
     for model in &run.models {
@@ -28,7 +35,12 @@ pub fn markdown(run: &RunView) -> String {
     for task in &run.tasks {
         out.push_str(&section(task));
     }
-    out.push_str("\nIntervals are 95 %: Wilson for shares, bootstrap for means and computed numbers.\n");
+    for diagnostic in diagnostics(&run.placements) {
+        out.push_str(&beside(diagnostic, &run.placements));
+    }
+    out.push_str(
+        "\nIntervals are 95 %: Wilson for shares, bootstrap for means and for computed numbers whose plugin gives none.\n",
+    );
     out
 }
 
@@ -44,10 +56,14 @@ fn section(task: &TaskView) -> String {
         out.push_str("\nNo result yet.\n");
         return out;
     };
-    out.push_str(
-        "\n| metric | value | 95 % interval | n | better | |\n| --- | ---: | ---: | ---: | --- | --- |\n",
-    );
-    for row in rows(&result.metrics) {
+    let rows = rows(&result.metrics);
+    let layered = layered(&result.metrics);
+    if !rows.is_empty() {
+        out.push_str(
+            "\n| metric | value | 95 % interval | n | better | |\n| --- | ---: | ---: | ---: | --- | --- |\n",
+        );
+    }
+    for row in rows {
         let measured = row.measured;
         let headline = measured.headline && row.depth == 0;
         let mark = if headline { "**" } else { "" };
@@ -66,11 +82,11 @@ fn section(task: &TaskView) -> String {
             if headline { inert(&verdict(measured).phrase) } else { String::new() },
         ));
     }
+    layered.iter().for_each(|table| out.push_str(&layered_table(table)));
     let missing = missing(&task.counts);
-    let mut remarks = result
-        .metrics
-        .iter()
-        .filter_map(|metric| Some(format!("{}: {}", metric.name, metric.remark.as_ref()?)))
+    let mut remarks = remarks(&result.metrics)
+        .into_iter()
+        .map(|(name, remark)| format!("{name}: {remark}"))
         .chain(result.notes.iter().cloned())
         .chain(missing)
         .peekable();
@@ -80,6 +96,63 @@ fn section(task: &TaskView) -> String {
     for remark in remarks {
         out.push_str(&format!("- {}\n", inert(&remark)));
     }
+    out
+}
+
+/// Steps down, metrics across.
+fn layered_table(table: &Layered<'_>) -> String {
+    let mut out = String::new();
+    for columns in table.columns.chunks(MOST_BESIDE) {
+        out.push_str(&format!("\n| {} |", inert(table.kind)));
+        for column in columns {
+            let mark = if column.headline { "**" } else { "" };
+            out.push_str(&format!(" {mark}{}{mark} |", inert(column.name)));
+        }
+        out.push_str(&format!("\n| --- |{}\n", " ---: |".repeat(columns.len())));
+        for (index, step) in table.steps.iter().enumerate() {
+            out.push_str(&format!("| {} |", inert(step)));
+            for column in columns {
+                out.push_str(&format!(" {} |", cell(column.cells.get(index).copied().flatten())));
+            }
+            out.push('\n');
+        }
+        out.push_str(&format!("\n{}; in parentheses 95 % intervals.\n", inert(&counted(columns))));
+    }
+    out
+}
+
+/// Where requests lie in the model, and what it did with them.
+fn beside(diagnostic: &str, placements: &[Placement]) -> String {
+    let mine = of(diagnostic, placements);
+    let mut out = format!(
+        "\n## Behaviour beside representation: {}\n\nSamples of {} whose request is a row of the diagnostic. The place \
+         of a request is 0 at the safe centroid and 1 at the harmful one; the AUROC is that of the place for compliance, \
+         0.5 being chance.\n\n| layer | refused | complied | AUROC |\n| --- | ---: | ---: | ---: |\n",
+        inert(diagnostic),
+        inert(&tasks(&mine)),
+    );
+    for summary in summaries(placements).iter().filter(|summary| summary.diagnostic == diagnostic) {
+        let cells = place_cells(summary).map(|text| inert(&text));
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    let shown = mine.len().min(MOST_PLACED);
+    out.push_str(&format!(
+        "\n<details><summary>{shown} of {} samples</summary>\n\n| request | label | sample | | place |\n\
+         | --- | --- | --- | --- | --- |\n",
+        mine.len()
+    ));
+    for placement in mine.iter().take(MOST_PLACED) {
+        let places = placement.places.iter().map(|(layer, place)| format!("{layer}: {}", plain(*place)));
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {} |\n",
+            inert(&cut(&placement.request, 90)),
+            inert(placement.label.as_deref().unwrap_or_default()),
+            inert(&placement.sample),
+            placement.behaviour.map_or("neither", Behaviour::as_str),
+            inert(&places.collect::<Vec<_>>().join(", ")),
+        ));
+    }
+    out.push_str("\n</details>\n");
     out
 }
 

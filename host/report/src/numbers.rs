@@ -35,11 +35,13 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// A number to about four digits.
+/// A number to about four digits; a whole one, which is mostly a count, without decimals.
 pub fn plain(number: f64) -> String {
     let size = number.abs();
     if number == 0.0 {
         "0".to_owned()
+    } else if number.fract() == 0.0 && size < 1e7 {
+        format!("{number:.0}")
     } else if !(1e-3..1e7).contains(&size) {
         format!("{number:.2e}")
     } else if size >= 1000.0 {
@@ -108,8 +110,15 @@ mod tests {
 
     #[test]
     fn numbers_keep_about_four_digits() {
-        let cases =
-            [(0.0, "0"), (0.41234, "0.412"), (-12.345, "-12.35"), (123456.0, "123456"), (2e-5, "2.00e-5")];
+        let cases = [
+            (0.0, "0"),
+            (0.41234, "0.412"),
+            (-12.345, "-12.35"),
+            (123456.0, "123456"),
+            (2e-5, "2.00e-5"),
+            (7.0, "7"),
+            (0.999_96, "1.000"),
+        ];
         for (number, expected) in cases {
             assert_eq!(plain(number), expected);
         }

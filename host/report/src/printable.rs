@@ -1,4 +1,4 @@
-//! Text that a model or a guest wrote, made safe to print on a terminal.
+//! Text that a model or a guest wrote, made safe to print on a terminal or to put into a page's markup.
 
 /// Without terminal escapes and control characters, new lines and tabs excepted.
 ///
@@ -25,6 +25,37 @@ pub fn printable(text: &str) -> String {
 /// The same on one line.
 pub fn printable_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text for a page or a picture, with what no reader could see and what XML does not know made visible, and bounded.
+/// Its markup is left for the template to escape.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 8_000;
+    let mut out = String::new();
+    let mut characters = text.chars();
+    for character in characters.by_ref().take(MOST) {
+        out.push(match character {
+            '\n' | '\t' => character,
+            '\r' => continue,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+            other if other.is_control() => '\u{fffd}',
+            other => other,
+        });
+    }
+    let left = characters.count();
+    if left > 0 {
+        out.push_str(&format!("\n… {left} more characters in the run file"));
+    }
+    out
+}
+
+/// At most so many characters.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Fills the view from a run file.
 
+mod placements;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use sonde_journal::{EndedSample, Entry, Header, RunFile, Sample, TaskIdentity};
+use sonde_journal::{DatasetIdentity, EndedSample, Entry, Header, RunFile, Sample, SampleKey, TaskIdentity};
 
 use crate::ReportError;
 use crate::transcript::pretty;
@@ -16,7 +18,8 @@ use crate::view::{
 /// How much of the samples to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// None: counts and results only. Takes the same time whatever the number of samples.
+    /// None: counts and results only. Takes the same time whatever the number of samples, unless a diagnostic placed
+    /// single requests: then all samples are looked through for those that asked the same.
     Summary,
     /// Every sample's ending, without its row and calls.
     Endings,
@@ -55,6 +58,7 @@ impl RunView {
             plugins: header.plugins.iter().map(plugin).collect(),
             judges: header.judges.iter().map(|judge| self::judge(header, judge)).collect(),
             tasks,
+            placements: placements::read_placements(file, header)?,
             bill: file.bill()?.into_iter().map(bill_line).collect(),
         })
     }
@@ -99,8 +103,8 @@ fn read_task(
         title: about.title,
         about: about.summary,
         citation: about.citation,
-        dataset: task.dataset.path.clone(),
-        dataset_digest: task.dataset.digest.to_string(),
+        dataset: datasets(task, |dataset| dataset.path.clone()),
+        dataset_digest: datasets(task, |dataset| dataset.digest.to_string()),
         models: task.models.clone().into_iter().collect(),
         judges: task.judges.clone().into_iter().collect(),
         parameters: pretty(&task.parameters),
@@ -120,6 +124,12 @@ fn read_task(
         result: result.map(serde_json::from_value).transpose().map_err(wrong)?,
         samples: read_samples(file, &task.name, depth)?,
     })
+}
+
+/// Something of a task's dataset; of a diagnostic's datasets under their names.
+fn datasets(task: &TaskIdentity, what: fn(&DatasetIdentity) -> String) -> String {
+    let named = task.datasets.iter().map(|(name, dataset)| format!("{name}: {}", what(dataset)));
+    task.dataset.as_ref().map(what).into_iter().chain(named).collect::<Vec<_>>().join(", ")
 }
 
 fn read_samples(file: &RunFile, task: &str, depth: Depth) -> Result<Vec<SampleView>, ReportError> {
@@ -176,13 +186,18 @@ fn bare_sample(ended: EndedSample) -> SampleView {
 fn whole_sample(file: &RunFile, sample: Sample) -> Result<SampleView, ReportError> {
     Ok(SampleView {
         ending: file.ending(sample.key)?.map(ending),
-        calls: nest(file.recorded(sample.key)?.into_iter().map(call)),
+        calls: calls_of(file, sample.key)?,
         logs: file.logs(sample.key)?.into_iter().map(log_line).collect(),
         row: sample.row.unwrap_or_default(),
         id: sample.id,
         ordinal: sample.ordinal,
         origin: sample.origin,
     })
+}
+
+/// What a sample asked of the host, inner calls under those in whose course they were made.
+fn calls_of(file: &RunFile, sample: SampleKey) -> Result<Vec<CallView>, ReportError> {
+    Ok(nest(file.recorded(sample)?.into_iter().map(call)))
 }
 
 fn log_line(line: sonde_journal::LogLine) -> LogLine {
@@ -192,6 +207,9 @@ fn log_line(line: sonde_journal::LogLine) -> LogLine {
 fn ending(ending: sonde_journal::Ending) -> Ending {
     match ending {
         sonde_journal::Ending::Outcome(outcome) => Ending::Outcome(outcome),
+        sonde_journal::Ending::Diagnosis(diagnosis) => {
+            Ending::Diagnosed { findings: diagnosis.findings.len() as u64 }
+        }
         sonde_journal::Ending::Failed(reason) => Ending::Failed(reason),
     }
 }
@@ -238,7 +256,10 @@ fn model(model: &sonde_journal::ModelIdentity) -> ModelView {
         digest: model.digest.to_string(),
         bytes: model.bytes,
         info: model.info.clone(),
-        engine: format!("{} {}", model.engine, model.engine_version),
+        engine: match &model.gradients {
+            Some(second) => format!("{} {}; gradients by {second}", model.engine, model.engine_version),
+            None => format!("{} {}", model.engine, model.engine_version),
+        },
         threads: u64::from(model.threads),
         slots: u64::from(model.slots),
         seed: model.seed,

@@ -1,5 +1,7 @@
-//! The order in which metrics are shown: each under its name, all samples first, then its groups by kind.
+//! The order in which metrics are shown: those first by which a task is known, each under its name, all samples first,
+//! then its groups by kind. Metrics per layer have tables of their own; see [`crate::layered`].
 
+use crate::layered::step;
 use crate::statistics::Measured;
 
 /// A metric in its place.
@@ -13,19 +15,38 @@ pub struct Row<'a> {
     pub label: String,
 }
 
-/// Metrics in the order of their first appearance, each followed by its groups.
+/// Metrics in their order, each followed by its groups.
 pub fn rows(metrics: &[Measured]) -> Vec<Row<'_>> {
+    names(metrics).into_iter().flat_map(|name| rows_of(name, metrics)).collect()
+}
+
+/// Names of metrics in the order of their first appearance, headlines first.
+pub fn names(metrics: &[Measured]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for metric in metrics {
+    let headlines = metrics.iter().filter(|metric| metric.headline);
+    for metric in headlines.chain(metrics).filter(|metric| step(metric).is_none()) {
         if !names.contains(&metric.name.as_str()) {
             names.push(&metric.name);
         }
     }
-    names.into_iter().flat_map(|name| rows_of(name, metrics)).collect()
+    names
+}
+
+/// What is odd about metrics, said once for all groups of which it is so.
+pub fn remarks(metrics: &[Measured]) -> Vec<(&str, &str)> {
+    let mut remarks: Vec<(&str, &str)> = Vec::new();
+    for metric in metrics {
+        let Some(remark) = &metric.remark else { continue };
+        let one = (metric.name.as_str(), remark.as_str());
+        if !remarks.contains(&one) {
+            remarks.push(one);
+        }
+    }
+    remarks
 }
 
 fn rows_of<'a>(name: &str, metrics: &'a [Measured]) -> Vec<Row<'a>> {
-    let named = || metrics.iter().filter(|metric| metric.name == name);
+    let named = || metrics.iter().filter(|metric| metric.name == name && step(metric).is_none());
     let mut rows: Vec<Row<'a>> = named()
         .filter(|metric| metric.group.is_none())
         .map(|measured| Row { measured, depth: 0, label: name.to_owned() })

@@ -33,6 +33,12 @@ pub fn sample(task: &TaskView, sample: &SampleView, colour: bool) -> String {
     match &sample.ending {
         None => page.line(1, "pending"),
         Some(Ending::Failed(reason)) => page.text(1, "failed", reason),
+        Some(Ending::Diagnosed { findings }) => {
+            page.line(
+                1,
+                &format!("diagnosed, with findings on {findings} rows; the task's result is what it came to"),
+            );
+        }
         Some(ending @ Ending::Outcome(outcome)) => {
             match ending.reason() {
                 Some(reason) => page.text(1, standing, reason),

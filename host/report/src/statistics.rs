@@ -4,10 +4,12 @@
 //! a pure function of its arguments, the seed among them: the same data gives the same interval, bit for bit, on any
 //! machine.
 
+mod auroc;
 mod bootstrap;
 mod measure;
 mod proportion;
 
+pub use auroc::{auroc, bootstrap_auroc};
 pub use bootstrap::{RESAMPLES, Resampler, bootstrap_mean, percentile_interval};
 pub use measure::{GivenIntervals, Measured, MetricKind, TaskResult, measure};
 pub use proportion::wilson;

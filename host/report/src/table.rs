@@ -2,9 +2,12 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
 
-use crate::numbers::{interval, thousands, value};
+use crate::layered::{Layered, cell, counted, layered};
+use crate::numbers::{interval, plain, thousands, value};
+use crate::placement::{PlaceSummary, diagnostics, of, summaries, tasks};
 use crate::printable::printable_line;
-use crate::rows::{Row, rows};
+use crate::rows::{Row, remarks, rows};
+use crate::statistics::Interval;
 use crate::verdict::{Tone, missing, verdict};
 use crate::view::{Counts, RunView, TaskView};
 
@@ -19,28 +22,39 @@ pub struct Look {
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// One table per task: every metric with value, n and 95 % interval, its groups folded under it.
+/// Columns that a metric's number at a layer needs with its interval.
+const NUMBER_WIDTH: u16 = 24;
+/// Metrics beside each other where the terminal's width is not known.
+const MOST_BESIDE: usize = 4;
+
+/// Per task a table: every metric with value, n and 95 % interval, its groups folded under it; and one of its metrics per
+/// layer. At the end, behaviour beside representation in short.
 pub fn table(run: &RunView, look: Look) -> String {
     let mut out = String::new();
     for task in &run.tasks {
         out.push_str(&task_table(task, look));
         out.push('\n');
     }
+    for diagnostic in diagnostics(&run.placements) {
+        let placements = of(diagnostic, &run.placements);
+        out.push_str(&bold("Behaviour beside representation", look));
+        let line = format!("{diagnostic} — {} samples of {}", placements.len(), tasks(&placements));
+        out.push_str(&format!(" — {}\n", printable_line(&line)));
+        out.push_str(&places_table(diagnostic, &summaries(&run.placements), look));
+        out.push_str("  place: 0 at the safe centroid, 1 at the harmful one; AUROC: of the place for compliance, 0.5 is chance\n\n");
+    }
     out
 }
 
-fn task_table(task: &TaskView, look: Look) -> String {
-    let bold = |text: &str| if look.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
-    let mut out = bold(&printable_line(&task.name));
-    let plugin = printable_line(&format!("{} {}", task.plugin, task.version));
-    out.push_str(&format!(" — {plugin} — {}\n", counts_line(&task.counts)));
-    let Some(result) = &task.result else {
-        out.push_str("  no result yet: ");
-        out.push_str(&format!("{} samples are pending\n", thousands(task.counts.pending())));
-        return out;
-    };
+fn bold(text: &str, look: Look) -> String {
+    if look.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A table without rows, its columns but the first to the right.
+fn blank(header: Vec<String>, look: Look) -> Table {
     let mut drawn = Table::new();
-    drawn.load_style(STYLE).set_header(["metric", "value", "95 % interval", "n", "better"]);
+    let columns = header.len();
+    drawn.load_style(STYLE).set_header(header);
     if let Some(width) = look.width {
         drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
@@ -49,27 +63,99 @@ fn task_table(task: &TaskView, look: Look) -> String {
     } else {
         drawn.force_no_tty();
     }
-    for row in rows(&result.metrics) {
-        drawn.add_row(cells(&row));
-    }
-    for column in [1, 2, 3] {
+    for column in 1..columns {
         if let Some(column) = drawn.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    out.push_str(&drawn.trim_fmt());
-    out.push('\n');
+    drawn
+}
+
+fn task_table(task: &TaskView, look: Look) -> String {
+    let mut out = bold(&printable_line(&task.name), look);
+    let plugin = printable_line(&format!("{} {}", task.plugin, task.version));
+    out.push_str(&format!(" — {plugin} — {}\n", counts_line(&task.counts)));
+    let Some(result) = &task.result else {
+        out.push_str("  no result yet: ");
+        out.push_str(&format!("{} samples are pending\n", thousands(task.counts.pending())));
+        return out;
+    };
+    let rows = rows(&result.metrics);
+    let layered = layered(&result.metrics);
+    if !rows.is_empty() {
+        let header = ["metric", "value", "95 % interval", "n", "better"].map(String::from).to_vec();
+        let mut drawn = blank(header, look);
+        rows.iter().for_each(|row| {
+            drawn.add_row(cells(row));
+        });
+        if let Some(column) = drawn.column_mut(4) {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
+        out.push_str(&drawn.trim_fmt());
+        out.push('\n');
+    }
+    layered.iter().for_each(|table| out.push_str(&layered_table(table, look)));
     for metric in result.metrics.iter().filter(|metric| metric.headline && metric.group.is_none()) {
         out.push_str(&format!("  {}: {}\n", printable_line(&metric.name), verdict(metric).phrase));
     }
-    let remarks = result.metrics.iter().filter_map(|metric| Some((&metric.name, metric.remark.as_ref()?)));
-    for (name, remark) in remarks {
+    for (name, remark) in remarks(&result.metrics) {
         out.push_str(&format!("  {}: {}\n", printable_line(name), printable_line(remark)));
     }
     for note in result.notes.iter().map(String::as_str).chain(missing(&task.counts).as_deref()) {
         out.push_str(&format!("  note: {}\n", printable_line(note)));
     }
     out
+}
+
+/// Steps down, metrics across, as many beside each other as the terminal has room for.
+fn layered_table(table: &Layered<'_>, look: Look) -> String {
+    let fit = look.width.map_or(MOST_BESIDE, |width| usize::from(width.saturating_sub(10) / NUMBER_WIDTH));
+    let mut out = String::new();
+    for columns in table.columns.chunks(fit.max(1)) {
+        let names = columns.iter().map(|column| printable_line(column.name));
+        let mut drawn = blank(std::iter::once(printable_line(table.kind)).chain(names).collect(), look);
+        for (index, step) in table.steps.iter().enumerate() {
+            let numbers = columns.iter().map(|column| {
+                let number = Cell::new(cell(column.cells.get(index).copied().flatten()));
+                if column.headline { number.add_attribute(Attribute::Bold) } else { number }
+            });
+            drawn.add_row(std::iter::once(Cell::new(printable_line(step))).chain(numbers));
+        }
+        out.push_str(&drawn.trim_fmt());
+        out.push_str(&format!("\n  {}; in parentheses 95 % intervals\n", printable_line(&counted(columns))));
+    }
+    out
+}
+
+fn places_table(diagnostic: &str, summaries: &[PlaceSummary], look: Look) -> String {
+    let header = ["layer", "refused", "complied", "AUROC"].map(String::from).to_vec();
+    let mut drawn = blank(header, look);
+    for summary in summaries.iter().filter(|summary| summary.diagnostic == diagnostic) {
+        drawn.add_row(place_cells(summary).map(|text| printable_line(&text)));
+    }
+    format!("{}\n", drawn.trim_fmt())
+}
+
+/// Layer, places of the refused, of the complied, and how well the place tells them apart.
+pub(crate) fn place_cells(summary: &PlaceSummary) -> [String; 4] {
+    let within = |interval: Option<Interval>| {
+        interval.map_or_else(String::new, |[low, high]| format!(" ({} – {})", plain(low), plain(high)))
+    };
+    let spread = |spread: &crate::placement::Spread| {
+        let mean = spread.mean.map_or_else(|| "–".to_owned(), plain);
+        format!("{mean}{}, n = {}", within(spread.interval), thousands(spread.n))
+    };
+    let layer = match &summary.label {
+        Some(label) => format!("{}, label {label}", summary.layer),
+        None => summary.layer.clone(),
+    };
+    let auroc = summary.auroc.map_or_else(|| "–".to_owned(), plain);
+    [
+        layer,
+        spread(&summary.refused),
+        spread(&summary.complied),
+        format!("{auroc}{}", within(summary.auroc_interval)),
+    ]
 }
 
 fn cells(row: &Row<'_>) -> Vec<Cell> {

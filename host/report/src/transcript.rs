@@ -92,7 +92,7 @@ fn question(asked: &Value) -> Vec<Block> {
     let prompt = asked.get("prompt").unwrap_or(asked);
     match parse::<Prompt>(prompt) {
         Some(prompt) => turns(prompt),
-        None => vec![Block::Raw { title: "asked", text: pretty(asked) }],
+        None => vec![Block::Raw { title: "asked", text: pretty(&abridged(asked)) }],
     }
 }
 
@@ -138,7 +138,7 @@ fn answer(answered: &Value, asked: &Value) -> Vec<Block> {
     if let Some(scores) = parse::<Vec<ContinuationScore>>(value).filter(|scores| !scores.is_empty()) {
         return vec![likelihoods(&scores, asked)];
     }
-    vec![Block::Raw { title: "answered", text: pretty(value) }]
+    vec![Block::Raw { title: "answered", text: pretty(&abridged(value)) }]
 }
 
 fn judgement(verdict: Verdict) -> Block {
@@ -189,13 +189,44 @@ pub(crate) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
-/// A row's columns as name and text; a row that is no object is one column without a name.
+/// Elements that a longer list of a request or an answer is shortened to.
+const ELEMENTS: usize = 8;
+/// A column whose rows take up more than this is told by their number.
+const LONG_ROWS: usize = 800;
+
+/// Without the bulk of long lists: the numbers of a capture, the prompts of a hundred passes.
+fn abridged(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => {
+            let mut shown: Vec<Value> = list.iter().take(ELEMENTS).map(abridged).collect();
+            if list.len() > ELEMENTS {
+                shown.push(Value::String(format!("… {} more", list.len() - ELEMENTS)));
+            }
+            Value::Array(shown)
+        }
+        Value::Object(object) => object.iter().map(|(name, value)| (name.clone(), abridged(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A row's columns as name and text; a row that is no object is one column without a name. A column that itself holds
+/// rows, as a diagnostic's datasets do, is told by their number.
 pub(crate) fn columns(row: &str) -> Vec<(String, String)> {
     match serde_json::from_str::<Value>(row) {
         Ok(Value::Object(object)) => {
-            object.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+            object.iter().map(|(name, value)| (name.clone(), column(value))).collect()
         }
         _ => vec![(String::new(), row.to_owned())],
+    }
+}
+
+fn column(value: &Value) -> String {
+    let text = plain(value);
+    match value {
+        Value::Array(rows) if text.len() > LONG_ROWS && rows.iter().all(Value::is_object) => {
+            format!("{} rows", rows.len())
+        }
+        _ => text,
     }
 }
 
@@ -252,6 +283,24 @@ mod tests {
         let blocks = blocks(&call(json!({"layers": [1, 2]}), json!({"norm": 0.5})));
         assert!(matches!(&blocks[0], Block::Raw { text, .. } if text.contains("layers")));
         assert!(matches!(&blocks[1], Block::Raw { text, .. } if text.contains("norm")));
+    }
+
+    #[test]
+    fn the_rows_that_a_diagnostic_got_are_counted_and_a_short_conversation_is_shown() {
+        let turns = json!([{"role": "user", "content": "hi"}]);
+        let items: Vec<Value> = (0..60).map(|label| json!({"messages": turns, "label": label})).collect();
+        let row = json!({"items": items, "messages": turns, "choices": ["a", "b"]}).to_string();
+        let columns = columns(&row);
+        assert_eq!(columns[0], ("items".into(), "60 rows".into()));
+        assert!(columns[1].1.contains("\"hi\"") && columns[2].1.contains("\"b\""));
+    }
+
+    #[test]
+    fn a_thousand_numbers_are_not_shown_one_by_one() {
+        let blocks = blocks(&call(json!({"layers": [1, 2]}), json!({"rows": vec![0.5; 1_000]})));
+        assert!(
+            matches!(&blocks[1], Block::Raw { text, .. } if text.contains("… 992 more") && text.len() < 300)
+        );
     }
 
     #[test]

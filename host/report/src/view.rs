@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sonde_contract::{ModelInfo, Outcome, Status};
 
+use crate::placement::Placement;
 use crate::statistics::TaskResult;
 
 /// A run.
@@ -42,6 +43,8 @@ pub struct RunView {
     pub judges: Vec<JudgeView>,
     /// Tasks, in the order of the config.
     pub tasks: Vec<TaskView>,
+    /// Where requests lie in the model, beside what it did with them; empty without a diagnostic that says so.
+    pub placements: Vec<Placement>,
     /// Calls, tokens and seconds.
     pub bill: Vec<BillLine>,
 }
@@ -59,7 +62,7 @@ pub struct ModelView {
     pub bytes: u64,
     /// What it is.
     pub info: ModelInfo,
-    /// Engine and its version.
+    /// Engine and its version; the second one too, where it has one for gradients.
     pub engine: String,
     /// Threads it computed with.
     pub threads: u64,
@@ -124,9 +127,9 @@ pub struct TaskView {
     pub about: String,
     /// The publication it follows.
     pub citation: String,
-    /// The dataset's path.
+    /// The dataset's path; a diagnostic's datasets, each with its name before it.
     pub dataset: String,
-    /// SHA-256 of the dataset.
+    /// SHA-256 of the dataset or datasets.
     pub dataset_digest: String,
     /// The plugin's name for a model, the run's role.
     pub models: Vec<(String, String)>,
@@ -205,6 +208,11 @@ pub struct SampleView {
 pub enum Ending {
     /// The plugin said what became of it.
     Outcome(Outcome),
+    /// It was a diagnostic's whole work, which came to the task's result.
+    Diagnosed {
+        /// Rows of which the diagnostic said something.
+        findings: u64,
+    },
     /// It failed, for this reason.
     Failed(String),
 }
@@ -248,6 +256,7 @@ impl Ending {
     pub fn standing(&self) -> Standing {
         match self {
             Self::Failed(_) => Standing::Failed,
+            Self::Diagnosed { .. } => Standing::Scored,
             Self::Outcome(outcome) => match (&outcome.status, outcome.good) {
                 (Status::Unparsable(_), _) => Standing::Unparsable,
                 (Status::Skipped(_), _) => Standing::Skipped,
@@ -266,6 +275,7 @@ impl Ending {
                 Status::Unparsable(reason) | Status::Skipped(reason) => Some(reason),
                 Status::Scored => None,
             },
+            Self::Diagnosed { .. } => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use console::Term;
 use sonde_journal::RunFile;
 use sonde_report::view::RunView;
-use sonde_report::{Format, Look};
+use sonde_report::{Depth, Format, Look};
 
 use crate::arguments::ShowArguments;
 use crate::{End, words};
@@ -22,7 +22,34 @@ pub(crate) fn show(arguments: &ShowArguments) -> anyhow::Result<End> {
         }
         None => print(&text)?,
     }
+    if let Some(folder) = &arguments.figures {
+        write_figures(&arguments.run, folder)?;
+    }
     Ok(End::Success)
+}
+
+/// Writes the figures and says so on standard error, for standard output holds the report.
+fn write_figures(run: &Path, folder: &Path) -> anyhow::Result<()> {
+    let file = RunFile::open_read(run)?;
+    let view = RunView::read(&file, Depth::Summary)?;
+    let figures = sonde_report::figures(&view)?;
+    if figures.is_empty() {
+        let pending = view.tasks.iter().filter(|task| task.result.is_none()).count() as u64;
+        let why = match pending {
+            0 => "its plugins give none; diagnostics do".to_owned(),
+            _ => format!("{} not summed up yet", words::count(pending, "task")),
+        };
+        remark!("{} has no figures ({why}); nothing was written", run.display());
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for figure in &figures {
+        let path = folder.join(&figure.name);
+        std::fs::write(&path, &figure.svg).with_context(|| format!("cannot write {}", path.display()))?;
+        remark!("wrote {}", path.display());
+    }
+    remark!("{} in {}", words::count(figures.len() as u64, "figure"), folder.display());
+    Ok(())
 }
 
 /// A run file in one of the report's forms.

@@ -1,7 +1,7 @@
 //! A metric's value as a bar with its interval as a whisker.
 
-use super::drawing::{Drawing, Scale, Shape, tenth};
 use crate::numbers::{interval, value};
+use crate::picture::{Drawing, Scale, Shape, tenth};
 use crate::statistics::{Measured, MetricKind};
 
 const WIDTH: f64 = 240.0;

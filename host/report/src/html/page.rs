@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::drawing::Drawing;
-use super::figures::{Picture, picture};
+use super::beside::{Beside, beside};
+use super::figures::{FigureGroup, figure_groups};
 use super::interval::{bar, range};
 use super::provenance::{Provenance, bill, permissions, provenance};
 use super::samples::{SampleGroup, groups};
-use super::shown;
+use crate::layered::{Layered, counted, layered, step};
 use crate::numbers::{interval, thousands, value};
+use crate::picture::Drawing;
+use crate::printable::shown;
+use crate::rows::{names, remarks};
 use crate::statistics::Measured;
 use crate::verdict::{Verdict, badness, missing, verdict};
 use crate::view::{Counts, RunView, TaskView};
@@ -29,6 +32,7 @@ pub(super) struct Page {
     tally: String,
     headlines: Vec<Headline>,
     tasks: Vec<Task>,
+    beside: Vec<Beside>,
     bill: super::provenance::Bill,
     permissions: Vec<super::provenance::Permission>,
     provenance: Provenance,
@@ -82,7 +86,8 @@ struct Task {
     has_result: bool,
     metrics: Vec<MetricRow>,
     groups: Vec<MetricGroup>,
-    figures: Vec<Picture>,
+    layered: Vec<LayeredTables>,
+    figures: Vec<FigureGroup>,
     notes: Vec<String>,
     samples: Vec<SampleGroup>,
     shown: usize,
@@ -99,21 +104,41 @@ struct MetricGroup {
     metrics: Vec<MetricRow>,
 }
 
+/// Metrics per layer, as tables that fit beside each other on the page.
+#[derive(Serialize)]
+struct LayeredTables {
+    kind: String,
+    parts: Vec<LayeredPart>,
+    remarks: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct LayeredPart {
+    counted: String,
+    /// Name, whether the diagnostic is known by it, and what it is.
+    columns: Vec<(String, bool, String)>,
+    /// The step, and per column the number and its interval.
+    rows: Vec<(String, Vec<(String, String)>)>,
+}
+
+/// Metrics beside each other.
+const MOST_BESIDE: usize = 6;
+/// A task without a headline for all samples shows those of its layers, if they are no more than this.
+const MOST_LAYER_HEADLINES: usize = 4;
+
 pub(super) fn page(run: &RunView) -> Page {
     let mut ranked: Vec<(f64, Headline)> = Vec::new();
     let mut tasks = Vec::new();
     for (index, task) in run.tasks.iter().enumerate() {
         let anchor = format!("task-{}", index + 1);
-        for metric in task.result.iter().flat_map(|result| &result.metrics) {
-            if metric.headline && metric.group.is_none() {
-                let headline = Headline {
-                    task: shown(&task.name),
-                    anchor: anchor.clone(),
-                    row: metric_row(metric, range(&[metric])),
-                    counts: counts_row(&task.counts),
-                };
-                ranked.push((badness(metric), headline));
+        for metric in headlines(task) {
+            let mut row = metric_row(metric, range(&[metric]));
+            if let Some(group) = &metric.group {
+                row.name = format!("{}, {}", row.name, shown(&group.name));
             }
+            let counts = counts_row(&task.counts);
+            let headline = Headline { task: shown(&task.name), anchor: anchor.clone(), row, counts };
+            ranked.push((badness(metric), headline));
         }
         tasks.push(task_section(task, anchor));
     }
@@ -143,9 +168,51 @@ pub(super) fn page(run: &RunView) -> Page {
         ),
         headlines: ranked.into_iter().map(|(_, headline)| headline).collect(),
         tasks,
+        beside: beside(run),
         bill: bill(run),
         permissions: permissions(run),
         provenance: provenance(run),
+    }
+}
+
+/// The numbers by which a task is known.
+fn headlines(task: &TaskView) -> Vec<&Measured> {
+    let all = || task.result.iter().flat_map(|result| &result.metrics).filter(|metric| metric.headline);
+    let whole: Vec<&Measured> = all().filter(|metric| metric.group.is_none()).collect();
+    let by_layer: Vec<&Measured> = all().filter(|metric| step(metric).is_some()).collect();
+    if whole.is_empty() && by_layer.len() <= MOST_LAYER_HEADLINES { by_layer } else { whole }
+}
+
+fn layered_tables(table: &Layered<'_>, all: &[Measured]) -> LayeredTables {
+    let part = |columns: &[crate::layered::Column<'_>]| LayeredPart {
+        counted: shown(&counted(columns)),
+        columns: columns
+            .iter()
+            .map(|column| (shown(column.name), column.headline, shown(column.about)))
+            .collect(),
+        rows: table
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| {
+                let cells = columns.iter().map(|column| match column.cells.get(index).copied().flatten() {
+                    Some(metric) if metric.interval.is_some() => (value(metric), interval(metric)),
+                    Some(metric) => (value(metric), String::new()),
+                    None => (String::new(), String::new()),
+                });
+                (shown(step), cells.collect())
+            })
+            .collect(),
+    };
+    let mine = |name: &str| table.columns.iter().any(|column| column.name == name);
+    LayeredTables {
+        kind: shown(table.kind),
+        parts: table.columns.chunks(MOST_BESIDE).map(part).collect(),
+        remarks: remarks(all)
+            .into_iter()
+            .filter(|(name, _)| mine(name))
+            .map(|(name, remark)| (shown(name), shown(remark)))
+            .collect(),
     }
 }
 
@@ -210,7 +277,8 @@ fn counts_row(counts: &Counts) -> CountsRow {
 }
 
 fn task_section(task: &TaskView, anchor: String) -> Task {
-    let metrics: Vec<&Measured> = task.result.iter().flat_map(|result| &result.metrics).collect();
+    let all = task.result.as_ref().map(|result| result.metrics.as_slice()).unwrap_or_default();
+    let metrics: Vec<&Measured> = all.iter().filter(|metric| step(metric).is_none()).collect();
     let ended = task.counts.done() + task.counts.failed + task.counts.skipped;
     let left_out = ended.saturating_sub(task.samples.len() as u64);
     let bound = |what: &str, slot: &str, name: &str| {
@@ -225,12 +293,7 @@ fn task_section(task: &TaskView, anchor: String) -> Task {
     };
     let mut kinds: BTreeMap<usize, MetricGroup> = BTreeMap::new();
     let mut places: Vec<&str> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
-    for metric in &metrics {
-        if !names.contains(&metric.name.as_str()) {
-            names.push(&metric.name);
-        }
-    }
+    let names = names(all);
     for metric in names.iter().flat_map(|name| metrics.iter().filter(move |metric| metric.name == *name)) {
         let Some(group) = &metric.group else { continue };
         let place = places.iter().position(|kind| *kind == group.kind).unwrap_or_else(|| {
@@ -262,13 +325,15 @@ fn task_section(task: &TaskView, anchor: String) -> Task {
         bindings: models.chain(judges).chain(dataset).chain(limit).map(|text| shown(&text)).collect(),
         counts: counts_row(&task.counts),
         has_result: task.result.is_some(),
-        metrics: metrics
+        metrics: names
             .iter()
+            .flat_map(|name| metrics.iter().filter(move |metric| metric.name == *name))
             .filter(|metric| metric.group.is_none())
             .map(|metric| metric_row(metric, by_name(&metric.name)))
             .collect(),
         groups: kinds.into_values().collect(),
-        figures: task.result.iter().flat_map(|result| &result.figures).map(picture).collect(),
+        layered: layered(all).iter().map(|table| layered_tables(table, all)).collect(),
+        figures: task.result.as_ref().map(|result| figure_groups(&result.figures)).unwrap_or_default(),
         notes: task.result.iter().flat_map(|result| &result.notes).map(|note| shown(note)).collect(),
         samples: groups(task),
         shown: task.samples.len(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shown;
 use crate::numbers::{bytes, seconds, thousands};
+use crate::printable::shown;
 use crate::view::{PluginView, RunView};
 
 #[derive(Serialize)]
@@ -87,6 +87,9 @@ fn meaning(import: &str) -> &'static str {
     match name.split('@').next().unwrap_or(name) {
         "generation" => "ask the models bound to it",
         "judging" => "ask the judges bound to it",
+        "activations" => "read and change the inner states of the models bound to it",
+        "weights" => "read the weights of the models bound to it",
+        "gradients" => "learn which weights of the models bound to it matter most",
         "log" => "write lines into the run file",
         "types" | "results" => "nothing: vocabulary",
         _ => "",

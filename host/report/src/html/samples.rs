@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::shown;
+use crate::printable::shown;
 use crate::sample::{cost, field_text};
 use crate::transcript::{Block, Scored, blocks, columns};
 use crate::view::{CallView, Ending, LogLine, SampleView, Standing, TaskView};
@@ -86,11 +86,19 @@ fn sample(sample: &SampleView) -> Sample {
         _ => None,
     };
     let fields = outcome.map(|outcome| outcome.fields.as_slice()).unwrap_or_default();
+    let diagnosed = match &sample.ending {
+        Some(Ending::Diagnosed { findings }) => Some(("rows with findings".to_owned(), findings.to_string())),
+        _ => None,
+    };
     let groups = outcome.map(|outcome| outcome.groups.as_slice()).unwrap_or_default();
     Sample {
         id: shown(&sample.id),
         origin: shown(&sample.origin),
-        fields: fields.iter().map(|field| (shown(&field.name), shown(&field_text(&field.value)))).collect(),
+        fields: fields
+            .iter()
+            .map(|field| (shown(&field.name), shown(&field_text(&field.value))))
+            .chain(diagnosed)
+            .collect(),
         groups: groups.iter().map(|group| shown(&format!("{}: {}", group.kind, group.name))).collect(),
         note: outcome.and_then(|outcome| outcome.note.as_deref()).map(shown),
         reason: sample.ending.as_ref().and_then(Ending::reason).map(shown),
@@ -130,6 +138,13 @@ fn call(call: &CallView) -> Call {
             "assess" => ("asked the judge".to_owned(), ""),
             "count-tokens" => ("asked".to_owned(), "how many tokens a prompt has"),
             "render" => ("asked".to_owned(), "what a prompt looks like"),
+            "capture" => ("asked".to_owned(), "to read a prompt and keep states"),
+            "trace" => ("asked".to_owned(), "to write and keep a state per step"),
+            "read-capture" => ("read kept states of".to_owned(), ""),
+            "intervene" => ("changed states of".to_owned(), ""),
+            "tensors" => ("listed the weights of".to_owned(), ""),
+            "read-tensor" => ("read weights of".to_owned(), ""),
+            "importance" => ("asked".to_owned(), "which weights matter most"),
             other => (shown(&format!("made a call ({other}) to")), ""),
         },
         plugin: shown(&call.plugin),

@@ -19,7 +19,7 @@ const FEWEST_RESAMPLES: usize = 40;
 
 /// An index below `n`. Written out so that the numbers stay the same whatever `rand` does in later versions; the bias of
 /// multiply-and-shift is below n / 2⁶⁴.
-fn draw(rng: &mut ChaCha8Rng, n: usize) -> usize {
+pub(super) fn draw(rng: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 

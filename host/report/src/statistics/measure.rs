@@ -14,7 +14,7 @@ pub enum MetricKind {
     Proportion,
     /// A mean of per-sample values; percentile bootstrap.
     Mean,
-    /// Computed by the plugin; bootstrap over its `summarize`.
+    /// Computed by the plugin, its interval too if it gave one; else bootstrap over its `summarize`.
     Given,
 }
 
@@ -57,7 +57,8 @@ pub struct TaskResult {
 }
 
 impl TaskResult {
-    /// Of a plugin's summary. The intervals of [`MetricKind::Given`] metrics stay open; see [`GivenIntervals`].
+    /// Of a plugin's summary. The intervals of [`MetricKind::Given`] metrics are the plugin's own, or stay open; see
+    /// [`GivenIntervals`].
     pub fn new(summary: &Summary, seed: u64) -> Self {
         let mut figures = summary.figures.clone();
         let mut notes = summary.notes.clone();
@@ -118,11 +119,18 @@ fn measure_one(metric: &Metric, seed: u64) -> Measured {
             measured.interval = bootstrap_mean(values, seed_of(metric, seed));
             measured.remark = remark_on_mean(values);
         }
-        Estimate::Given { value, n } => {
+        Estimate::Given { value, n, interval } => {
             measured.n = *n;
             measured.value = Some(*value).filter(|value| value.is_finite());
             if measured.value.is_none() && *n > 0 {
                 measured.remark = Some("the plugin computed no number".to_owned());
+            } else if let Some([low, high]) = interval {
+                let sound = low.is_finite() && high.is_finite() && low <= high;
+                measured.interval = Some([*low, *high]).filter(|_| sound && measured.value.is_some());
+                if !sound {
+                    measured.remark =
+                        Some(format!("the plugin's interval from {low} to {high} is none, and left out"));
+                }
             }
         }
     }
@@ -177,9 +185,10 @@ struct Followed {
 }
 
 impl GivenIntervals {
-    /// Follows the [`Estimate::Given`] metrics of a summary.
+    /// Follows the [`Estimate::Given`] metrics of a summary that come without an interval of the plugin's own.
     pub fn new(summary: &Summary) -> Self {
-        let given = summary.metrics.iter().filter(|metric| matches!(metric.estimate, Estimate::Given { .. }));
+        let open = |metric: &&Metric| matches!(metric.estimate, Estimate::Given { interval: None, .. });
+        let given = summary.metrics.iter().filter(open);
         let follow = |metric: &Metric| Followed {
             name: metric.name.clone(),
             group: metric.group.clone(),
@@ -316,7 +325,7 @@ mod tests {
     #[test]
     fn a_given_number_takes_its_interval_from_resampled_summaries() {
         let given = |value| Summary {
-            metrics: vec![metric("auroc", Estimate::Given { value, n: 50 })],
+            metrics: vec![metric("auroc", Estimate::Given { value, n: 50, interval: None })],
             ..Summary::default()
         };
         let summary = given(0.8);
@@ -332,9 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_that_the_plugin_computed_is_kept_and_nothing_is_resampled() {
+        let given = |interval| Estimate::Given { value: 0.8, n: 50, interval: Some(interval) };
+        let summary = Summary { metrics: vec![metric("auroc", given([0.7, 0.9]))], ..Summary::default() };
+        assert!(GivenIntervals::new(&summary).is_empty());
+        assert_eq!(measure(&summary, 0)[0].interval, Some([0.7, 0.9]));
+        let upside_down = one(given([0.9, 0.7]));
+        assert_eq!((upside_down.value, upside_down.interval), (Some(0.8), None));
+        assert!(upside_down.remark.unwrap().contains("from 0.9 to 0.7"));
+    }
+
+    #[test]
     fn summaries_that_failed_on_many_resamples_give_no_interval_and_a_remark() {
         let summary = Summary {
-            metrics: vec![metric("auroc", Estimate::Given { value: 0.8, n: 5 })],
+            metrics: vec![metric("auroc", Estimate::Given { value: 0.8, n: 5, interval: None })],
             ..Summary::default()
         };
         let mut result = TaskResult::new(&summary, 0);

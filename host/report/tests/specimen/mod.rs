@@ -1,5 +1,9 @@
 //! A run as large and as odd as real ones are, for looking at the reports and for testing them.
 
+#![allow(dead_code, reason = "each test takes what it needs of it")]
+
+pub mod inside;
+
 use serde_json::json;
 use sonde_contract::{
     Chart, Estimate, Field, Figure, Group, Heatmap, Metric, ModelInfo, Outcome, Point, Series, Status,
@@ -42,6 +46,7 @@ pub fn run() -> RunView {
             parameters: "{\"mode\":\"strict\"}".into(),
         }],
         tasks: vec![harmbench(), xstest(), exact_match(), pending()],
+        placements: vec![],
         bill: vec![
             bill("harmbench", "harmbench 0.1.0", "", "assess", 310, 0, 0, 41.2),
             bill("harmbench", "harmbench 0.1.0", "target", "generate", 320, 18_340, 24_811, 96.4),
@@ -249,7 +254,7 @@ fn exact_match() -> TaskView {
         metric(
             "calibration_error",
             "Given by the plugin",
-            Estimate::Given { value: f64::NAN, n: 5 },
+            Estimate::Given { value: f64::NAN, n: 5, interval: None },
             Some(false),
             false,
         ),
