@@ -97,12 +97,18 @@ pub(crate) fn chosen_rows(rows: &Rows, tokens: usize) -> Result<Option<Vec<usize
     }
 }
 
+/// The places of a token in an ascending list.
+fn places(chosen: &[(usize, usize)], token: usize) -> impl Iterator<Item = usize> {
+    let first = chosen.partition_point(|(wanted, _)| *wanted < token);
+    chosen.iter().skip(first).take_while(move |(wanted, _)| *wanted == token).map(|(_, place)| *place)
+}
+
 /// Takes the rows of one prompt at some layers as they are computed and keeps what was asked for.
 pub(crate) struct Reduction {
     tokens: Vec<u32>,
     width: usize,
-    /// Token positions to keep, in the order asked for; `None` for the mean.
-    chosen: Option<Vec<usize>>,
+    /// Tokens to keep with their place in the order asked for, ascending; `None` for the mean.
+    chosen: Option<Vec<(usize, usize)>>,
     /// Per layer of the specification, in its order: the kept rows.
     kept: Vec<Vec<f32>>,
     /// Per layer, under the mean: sums in f64, so that a long prompt loses nothing to rounding.
@@ -112,7 +118,11 @@ pub(crate) struct Reduction {
 impl Reduction {
     /// For a prompt of these tokens; the specification has been checked.
     pub(crate) fn new(spec: &CaptureSpec, tokens: Vec<u32>, width: usize) -> Result<Self, HostError> {
-        let chosen = chosen_rows(&spec.rows, tokens.len())?;
+        let chosen = chosen_rows(&spec.rows, tokens.len())?.map(|rows| {
+            let mut places: Vec<_> = rows.into_iter().zip(0..).collect();
+            places.sort_unstable();
+            places
+        });
         let layers = spec.layers.len();
         let (kept, sums) = match &chosen {
             Some(rows) => (vec![vec![0.0; rows.len() * width]; layers], Vec::new()),
@@ -123,14 +133,14 @@ impl Reduction {
 
     /// Whether the row of this token is needed at all.
     pub(crate) fn wants(&self, token: usize) -> bool {
-        self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&token))
+        self.chosen.as_ref().is_none_or(|chosen| places(chosen, token).next().is_some())
     }
 
     /// The state of one token at the specification's layer number `layer`, counted in its list. Each token comes once.
     pub(crate) fn take(&mut self, layer: usize, token: usize, row: &[f32]) {
         if let Some(chosen) = &self.chosen {
             let Some(kept) = self.kept.get_mut(layer) else { return };
-            for (place, _) in chosen.iter().enumerate().filter(|(_, wanted)| **wanted == token) {
+            for place in places(chosen, token) {
                 if let Some(room) = kept.get_mut(place * self.width..(place + 1) * self.width) {
                     room.copy_from_slice(row);
                 }
@@ -163,7 +173,6 @@ impl Reduction {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
     use sonde_contract::Site;

@@ -1,20 +1,26 @@
-//! The one module with `unsafe`: a llama.cpp context behind safe methods, and its log.
+//! The one module with `unsafe`: a llama.cpp context behind safe methods, the nodes of its graph, tensors of a file, and
+//! llama.cpp's log.
 //!
 //! `llama-cpp-2` keeps its context parameters private and offers no control over the evaluation callback, so the context
-//! is made here over `llama-cpp-sys-2`. Callers: the worker (decoding) and the loader (what llama.cpp said when it
-//! failed). A [`Context`] belongs to one thread at a time; it keeps its model alive.
+//! is made here over `llama-cpp-sys-2`. Callers: the workers (decoding), what looks at a pass (`graph`, `pass`), `weights`
+//! and the loader (what llama.cpp said when it failed). A [`Context`] belongs to one thread at a time; it keeps its
+//! model alive. A [`Node`] lives as long as the call that hands it out.
 #![expect(
     unsafe_code,
     reason = "llama.cpp is a C library; every call into it that `llama-cpp-2` lacks stands here"
 )]
 
 use std::cell::RefCell;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::marker::PhantomData;
+use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Once};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
+use sonde_contract::HostError;
 
 use crate::Precision;
 
@@ -33,6 +39,8 @@ pub(crate) struct ContextOptions {
     pub threads: u32,
     /// Numeric mode.
     pub precision: Precision,
+    /// Whether passes can be watched.
+    pub watched: bool,
 }
 
 /// Tokens to decode together. Row `i` of the logits belongs to token `i`, if it asked for them.
@@ -68,21 +76,43 @@ impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
+
+    /// The rows that asked for logits, ascending.
+    pub(crate) fn outputs(&self) -> Vec<usize> {
+        self.wants_logits.iter().enumerate().filter(|(_, wants)| **wants != 0).map(|(row, _)| row).collect()
+    }
 }
 
 /// Why a batch was not decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// No room in the KV cache.
     NoRoom,
     /// llama.cpp's own code.
     Failed(i32),
+    /// The pass could not be watched as it should; the text says why.
+    Unwatched(String),
+}
+
+impl DecodeError {
+    /// As a caller is told.
+    pub(crate) fn explain(self) -> HostError {
+        match self {
+            Self::NoRoom => {
+                HostError::Engine("the KV cache is full; lower `slots` or raise `context`".to_owned())
+            }
+            Self::Failed(code) => HostError::Engine(format!("llama_decode returned {code}")),
+            Self::Unwatched(what) => HostError::Unsupported(format!("looking inside this model: {what}")),
+        }
+    }
 }
 
 /// A llama.cpp context: the KV cache and the compute buffers of one model.
 pub(crate) struct Context {
     raw: NonNull<sys::llama_context>,
     vocabulary: usize,
+    /// Who watches the pass being computed: points to a `&mut dyn Watch`, or is null.
+    watch: Box<AtomicPtr<c_void>>,
     // Dropped after `raw` is freed in `Drop`: a context must not outlive its model.
     _model: Arc<LlamaModel>,
 }
@@ -114,11 +144,17 @@ impl Context {
                 params.type_v = sys::GGML_TYPE_F32;
             }
         }
-        // SAFETY: the pointer is that of a live model, kept alive by `_model`; `params` holds no pointers.
+        let watch = Box::new(AtomicPtr::new(std::ptr::null_mut()));
+        if options.watched {
+            params.cb_eval = Some(watch_node);
+            params.cb_eval_user_data = std::ptr::from_ref(&*watch).cast_mut().cast();
+        }
+        // SAFETY: the pointer is that of a live model, kept alive by `_model`; the only pointer in `params` is to `watch`,
+        // which stays where it is on the heap and is freed after the context.
         let (raw, said) = logged(|| unsafe { sys::llama_init_from_model(raw_model(&model), params) });
         let raw = NonNull::new(raw).ok_or(said)?;
         let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
-        Ok(Self { raw, vocabulary, _model: model })
+        Ok(Self { raw, vocabulary, watch, _model: model })
     }
 
     /// Runs the model over the batch.
@@ -143,6 +179,43 @@ impl Context {
             1 => Err(DecodeError::NoRoom),
             code => Err(DecodeError::Failed(code)),
         }
+    }
+
+    /// Runs the model over the batch with somebody looking at every node. The context was made to be watched.
+    pub(crate) fn decode_watched(
+        &mut self,
+        batch: &mut Batch,
+        mut watch: &mut dyn Watch,
+    ) -> Result<(), DecodeError> {
+        self.watch.store((&raw mut watch).cast(), Ordering::Release);
+        let decoded = self.decode(batch);
+        self.watch.store(std::ptr::null_mut(), Ordering::Release);
+        decoded
+    }
+
+    /// Adds vectors to the outputs of the blocks `first` to `last` in every later pass, block 1 at the earliest. `rows`
+    /// has one row for each block from block 1 on.
+    pub(crate) fn set_control_vector(&mut self, rows: &[f32], width: usize, first: u32, last: u32) -> bool {
+        let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let width = i32::try_from(width).unwrap_or(0);
+        // SAFETY: the length is that of the slice, which llama.cpp copies from during the call.
+        let failed = unsafe {
+            sys::llama_set_adapter_cvec(
+                self.raw.as_ptr(),
+                rows.as_ptr(),
+                rows.len(),
+                width,
+                number(first),
+                number(last),
+            )
+        };
+        failed == 0
+    }
+
+    /// Takes the control vector away.
+    pub(crate) fn clear_control_vector(&mut self) {
+        // SAFETY: null takes the vector away, as llama.h says.
+        unsafe { sys::llama_set_adapter_cvec(self.raw.as_ptr(), std::ptr::null(), 0, 0, 0, 0) };
     }
 
     /// The logits of a row of the last decoded batch, one per token of the vocabulary; `None` if that row did not ask.
@@ -183,6 +256,237 @@ impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: made by `llama_init_from_model` and freed once.
         unsafe { sys::llama_free(self.raw.as_ptr()) };
+    }
+}
+
+/// Looks at the nodes of a graph while a batch is computed.
+pub(crate) trait Watch {
+    /// Whether the node is wanted once it is computed. Asked of every node once, in their order, before it is computed;
+    /// everything from the last node that was wanted up to this one is computed at once.
+    fn wants(&mut self, node: &Node<'_>) -> bool;
+
+    /// The node is computed, and nothing after it is. False ends the pass here.
+    fn computed(&mut self, node: &mut Node<'_>) -> bool;
+}
+
+unsafe extern "C" fn watch_node(tensor: *mut sys::ggml_tensor, ask: bool, data: *mut c_void) -> bool {
+    // SAFETY: `data` is the context's `watch`, which outlives the context.
+    let watch = unsafe { &*data.cast::<AtomicPtr<c_void>>() }.load(Ordering::Acquire);
+    let (Some(mut watch), Some(tensor)) =
+        (NonNull::new(watch.cast::<&mut dyn Watch>()), NonNull::new(tensor))
+    else {
+        // Nobody watches: ask for nothing, and go on.
+        return !ask;
+    };
+    // SAFETY: `decode_watched` lends the watch for the whole decode and does not touch it meanwhile; llama.cpp calls back
+    // from the thread that called it.
+    let watch = unsafe { watch.as_mut() };
+    let mut node = Node { tensor, _graph: PhantomData };
+    if ask { watch.wants(&node) } else { watch.computed(&mut node) }
+}
+
+/// What a node does, as far as it matters where in the network it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// A weight, an input or a cache: not computed.
+    Leaf,
+    /// The sum of its two sources.
+    Add,
+    /// Some rows of its first source.
+    Rows,
+    /// The numbers of its first source in another place or shape.
+    Same,
+    /// Anything else.
+    Other,
+}
+
+/// A tensor of the graph being computed.
+pub(crate) struct Node<'graph> {
+    tensor: NonNull<sys::ggml_tensor>,
+    _graph: PhantomData<&'graph ()>,
+}
+
+impl<'graph> Node<'graph> {
+    fn tensor(&self) -> &sys::ggml_tensor {
+        // SAFETY: the graph is alive during the callback that handed this out, and nobody changes it.
+        unsafe { self.tensor.as_ref() }
+    }
+
+    /// Tells this node from the graph's others.
+    pub(crate) fn address(&self) -> usize {
+        self.tensor.as_ptr().addr()
+    }
+
+    /// Its name, for example `l_out-3`.
+    pub(crate) fn name(&self) -> String {
+        // SAFETY: a tensor's name is zero-ended within its array.
+        unsafe { CStr::from_ptr(self.tensor().name.as_ptr()) }.to_string_lossy().into_owned()
+    }
+
+    /// Whether it has this name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(self.tensor().name.as_ptr()) }.to_bytes() == name.as_bytes()
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        match self.tensor().op {
+            sys::GGML_OP_NONE => Operation::Leaf,
+            sys::GGML_OP_ADD => Operation::Add,
+            sys::GGML_OP_GET_ROWS => Operation::Rows,
+            sys::GGML_OP_DUP
+            | sys::GGML_OP_CPY
+            | sys::GGML_OP_CONT
+            | sys::GGML_OP_RESHAPE
+            | sys::GGML_OP_VIEW => Operation::Same,
+            _ => Operation::Other,
+        }
+    }
+
+    /// What it is computed from.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Node<'graph>> {
+        let sources = self.tensor().src.into_iter();
+        sources.filter_map(NonNull::new).map(|tensor| Node { tensor, _graph: PhantomData })
+    }
+
+    /// Numbers in a row.
+    pub(crate) fn width(&self) -> usize {
+        self.tensor().ne.first().and_then(|width| usize::try_from(*width).ok()).unwrap_or(0)
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        let rows = self.tensor().ne.iter().skip(1).product::<i64>();
+        usize::try_from(rows).unwrap_or(0)
+    }
+
+    /// Whether it holds plain f32, one row after another.
+    pub(crate) fn is_plain(&self) -> bool {
+        // SAFETY: only looks at the tensor's shape.
+        self.tensor().type_ == sys::GGML_TYPE_F32 && unsafe { sys::ggml_is_contiguous(self.tensor.as_ptr()) }
+    }
+
+    /// Replaces `numbers` with the node's, row by row. False if it is not plain.
+    pub(crate) fn read(&self, numbers: &mut Vec<f32>) -> bool {
+        if !self.is_plain() {
+            return false;
+        }
+        numbers.resize(self.width() * self.rows(), 0.0);
+        let bytes = std::mem::size_of_val(numbers.as_slice());
+        if bytes > 0 {
+            // SAFETY: contiguous f32 of exactly this many bytes, computed before the callback.
+            unsafe {
+                sys::ggml_backend_tensor_get(self.tensor.as_ptr(), numbers.as_mut_ptr().cast(), 0, bytes);
+            };
+        }
+        true
+    }
+
+    /// Replaces the node's numbers. False if it is not plain or has another number of them.
+    pub(crate) fn write(&mut self, numbers: &[f32]) -> bool {
+        if !self.is_plain() || numbers.len() != self.width() * self.rows() {
+            return false;
+        }
+        if !numbers.is_empty() {
+            // SAFETY: as above; nothing is being computed during the callback.
+            unsafe {
+                sys::ggml_backend_tensor_set(
+                    self.tensor.as_ptr(),
+                    numbers.as_ptr().cast(),
+                    0,
+                    std::mem::size_of_val(numbers),
+                );
+            };
+        }
+        true
+    }
+}
+
+/// A tensor as a GGUF file's header describes it.
+pub(crate) struct FileTensor {
+    pub name: String,
+    /// Lengths, outermost first.
+    pub shape: Vec<u64>,
+    pub storage: Storage,
+    /// Where its bytes begin in the file.
+    pub offset: u64,
+}
+
+/// The tensors of a GGUF file, in its order; `None` if its header cannot be read.
+pub(crate) fn file_tensors(path: &Path) -> Option<Vec<FileTensor>> {
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+    let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
+    // SAFETY: the name is zero-ended; without a context only the header is read.
+    let header = NonNull::new(unsafe { sys::gguf_init_from_file(name.as_ptr(), params) })?;
+    let raw = header.as_ptr();
+    // SAFETY: `raw` is a live header; ids below the count are valid, and a tensor has four lengths.
+    let tensors = unsafe {
+        let start = sys::gguf_get_data_offset(raw);
+        (0..sys::gguf_get_n_tensors(raw))
+            .map(|id| {
+                let lengths = std::slice::from_raw_parts(sys::gguf_get_tensor_ne(raw, id), 4);
+                let mut shape: Vec<u64> = lengths.iter().map(|length| length.unsigned_abs()).collect();
+                while shape.len() > 1 && shape.last() == Some(&1) {
+                    shape.pop();
+                }
+                shape.reverse();
+                FileTensor {
+                    name: CStr::from_ptr(sys::gguf_get_tensor_name(raw, id)).to_string_lossy().into_owned(),
+                    shape,
+                    storage: Storage(sys::gguf_get_tensor_type(raw, id)),
+                    offset: (start + sys::gguf_get_tensor_offset(raw, id)) as u64,
+                }
+            })
+            .collect()
+    };
+    // SAFETY: made above, freed once.
+    unsafe { sys::gguf_free(raw) };
+    Some(tensors)
+}
+
+/// How a tensor's numbers are stored: in blocks of so many numbers and bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storage(sys::ggml_type);
+
+impl Storage {
+    /// ggml's name in capitals, for example `Q4_K`.
+    pub(crate) fn name(self) -> String {
+        // SAFETY: a zero-ended text that is never freed; the type came from llama.cpp, which checked it.
+        let name = unsafe { CStr::from_ptr(sys::ggml_type_name(self.0)) };
+        name.to_string_lossy().to_uppercase()
+    }
+
+    /// Numbers in a block.
+    pub(crate) fn block(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { sys::ggml_blck_size(self.0) }.unsigned_abs().max(1)
+    }
+
+    /// Bytes of a block.
+    pub(crate) fn block_bytes(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { sys::ggml_type_size(self.0) as u64 }
+    }
+
+    /// The numbers of whole blocks; `None` if llama.cpp cannot turn them to f32.
+    pub(crate) fn decode(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        if self.0 == sys::GGML_TYPE_F32 {
+            let numbers = bytes.chunks_exact(4).filter_map(|four| four.try_into().ok());
+            return Some(numbers.map(f32::from_le_bytes).collect());
+        }
+        // SAFETY: as above; the traits are never freed.
+        let to_float = unsafe { sys::ggml_get_type_traits(self.0).as_ref() }?.to_float?;
+        let block_bytes = usize::try_from(self.block_bytes()).ok().filter(|bytes| *bytes > 0)?;
+        let count = bytes.len() / block_bytes * usize::try_from(self.block()).ok()?;
+        // ggml reads blocks as structures, so they have to be aligned.
+        let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
+        let mut numbers = vec![0.0_f32; count];
+        // SAFETY: `aligned` has room for all bytes; `count` numbers are what these blocks hold.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), aligned.as_mut_ptr().cast::<u8>(), bytes.len());
+            to_float(aligned.as_ptr().cast(), numbers.as_mut_ptr(), i64::try_from(count).ok()?);
+        }
+        Some(numbers)
     }
 }
 

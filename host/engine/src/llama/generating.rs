@@ -1,8 +1,9 @@
 //! One reply while it is being generated: its tokens, its text, and when it ends.
 
-use sonde_contract::{Completion, Finish, HostError, Sampling, TokenLogprobs};
+use sonde_contract::{CaptureSpec, Captured, Completion, Finish, HostError, Sampling, TokenLogprobs, Traced};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
+use super::pass::Keep;
 use super::sampler::{Sampler, token_logprobs};
 use super::vocabulary::Vocabulary;
 use crate::reasoning;
@@ -19,7 +20,68 @@ pub(crate) struct GenerateJob {
     /// The closing think tag, if the prompt has opened the reasoning.
     pub opened_think: Option<&'static str>,
     pub stream: Option<UnboundedSender<String>>,
-    pub reply: Reply<Completion>,
+    pub answer: Answer,
+}
+
+/// Where the finished reply goes.
+pub(crate) enum Answer {
+    Completion(Reply<Completion>),
+    /// With the states that came about on the way.
+    Traced(Reply<Traced>, Trace),
+}
+
+impl Answer {
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Completion(reply) => reply.is_closed(),
+            Self::Traced(reply, _) => reply.is_closed(),
+        }
+    }
+
+    pub(crate) fn fail(self, error: HostError) {
+        match self {
+            Self::Completion(reply) => drop(reply.send(Err(error))),
+            Self::Traced(reply, _) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// The last position's states, step by step.
+pub(crate) struct Trace {
+    pub spec: CaptureSpec,
+    width: usize,
+    /// Per layer of the specification: a row per step.
+    layers: Vec<Vec<f32>>,
+}
+
+impl Trace {
+    pub(crate) fn new(spec: CaptureSpec, width: usize) -> Self {
+        Self { layers: vec![Vec::new(); spec.layers.len()], spec, width }
+    }
+
+    /// The layers to take at every step, and where they go.
+    pub(crate) fn taking(&mut self) -> (&CaptureSpec, &mut dyn Keep) {
+        let Self { spec, layers, .. } = self;
+        (spec, layers)
+    }
+
+    fn finish(self, prompt: &[i32]) -> Captured {
+        let length = self.layers.first().map_or(0, Vec::len);
+        Captured {
+            tokens: prompt.iter().map(|token| token.unsigned_abs()).collect(),
+            rows: u32::try_from(length / self.width.max(1)).unwrap_or(u32::MAX),
+            width: u32::try_from(self.width).unwrap_or(u32::MAX),
+            layers: self.layers,
+        }
+    }
+}
+
+impl Keep for Vec<Vec<f32>> {
+    fn keep(&mut self, layer: usize, _: usize, row: &[f32]) {
+        if let Some(rows) = self.get_mut(layer) {
+            rows.extend_from_slice(row);
+        }
+    }
 }
 
 /// A reply in progress.
@@ -55,7 +117,7 @@ impl Generating {
                 logprobs: Vec::new(),
             }),
             Err(error) => {
-                let _ = job.reply.send(Err(error));
+                job.answer.fail(error);
                 None
             }
         }
@@ -66,7 +128,7 @@ impl Generating {
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.job.reply.is_closed()
+        self.job.answer.is_abandoned()
     }
 
     /// Chooses the next token from the logits that follow everything decoded so far. `room` is how many more tokens
@@ -110,11 +172,25 @@ impl Generating {
             finish,
             logprobs: self.logprobs,
         };
-        let _ = self.job.reply.send(Ok(completion));
+        match self.job.answer {
+            Answer::Completion(reply) => drop(reply.send(Ok(completion))),
+            Answer::Traced(reply, trace) => {
+                let captured = trace.finish(&self.job.prompt);
+                drop(reply.send(Ok(Traced { completion, captured })));
+            }
+        }
     }
 
     pub(crate) fn fail(self, error: HostError) {
-        let _ = self.job.reply.send(Err(error));
+        self.job.answer.fail(error);
+    }
+
+    /// The states to take at every step, if any are.
+    pub(crate) fn trace(&mut self) -> Option<&mut Trace> {
+        match &mut self.job.answer {
+            Answer::Completion(_) => None,
+            Answer::Traced(_, trace) => Some(trace),
+        }
     }
 
     /// Cuts the reply before the first stop text that the latest bytes completed. Stop texts inside reasoning, or in

@@ -5,16 +5,21 @@
 //! slot keeps its tokens, so that a later prompt which begins alike starts from there; a prompt that begins like one
 //! being read right now waits for it instead of reading the same again. In reproducible mode there is one slot and
 //! it starts from nothing each time, so that a request's result depends on the request alone.
+//!
+//! The worker of a model as it is in the file watches no pass. One with changes in force, or that traces, decodes through
+//! [`Watched`]. All workers of a model take turns, batch by batch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sonde_contract::HostError;
+use sonde_contract::{HostError, ModelInfo};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::ffi::{Batch, Context, DecodeError};
-use super::generating::{GenerateJob, Generating, Next};
+use super::generating::{Answer, GenerateJob, Generating, Next};
+use super::pass::{Taker, Watched};
 use super::sampler::{greedy, log_sum_exp};
 use super::scoring::{ScoreJob, common_prefix};
 use super::vocabulary::Vocabulary;
@@ -25,7 +30,7 @@ const WORTH_WAITING: usize = 16;
 
 /// A request.
 pub(crate) enum Job {
-    Generate(GenerateJob),
+    Generate(Box<GenerateJob>),
     Score(ScoreJob),
 }
 
@@ -39,9 +44,27 @@ impl Job {
 
     fn is_abandoned(&self) -> bool {
         match self {
-            Self::Generate(job) => job.reply.is_closed(),
+            Self::Generate(job) => job.answer.is_abandoned(),
             Self::Score(job) => job.is_abandoned(),
         }
+    }
+
+    pub(crate) fn fail(self, error: HostError) {
+        match self {
+            Self::Generate(job) => job.answer.fail(error),
+            Self::Score(job) => job.fail(error),
+        }
+    }
+}
+
+/// Lets the workers of one model compute one after another, first come, first served: side by side each would slow the
+/// other's threads down by more than it gains.
+#[derive(Default)]
+pub(crate) struct Turn(Mutex<()>);
+
+impl Turn {
+    pub(crate) fn take(&self) -> MutexGuard<'_, ()> {
+        self.0.blocking_lock()
     }
 }
 
@@ -69,6 +92,11 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts tokens of prompts that went through the model.
+    pub(crate) fn add_prompt(&self, tokens: usize) {
+        self.prompt.fetch_add(tokens as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             prompt_tokens: self.prompt.load(Ordering::Relaxed),
@@ -133,6 +161,8 @@ enum Row {
 /// See the module's header.
 pub(crate) struct Worker {
     context: Context,
+    watched: Option<(Watched, ModelInfo)>,
+    turn: Arc<Turn>,
     vocabulary: Arc<Vocabulary>,
     counters: Arc<Counters>,
     sizes: Sizes,
@@ -146,13 +176,17 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(
         context: Context,
+        watched: Option<(Watched, ModelInfo)>,
         vocabulary: Arc<Vocabulary>,
         counters: Arc<Counters>,
+        turn: Arc<Turn>,
         sizes: Sizes,
     ) -> Self {
         let first_branch = i32::try_from(sizes.slots).unwrap_or(i32::MAX);
         Self {
             context,
+            watched,
+            turn,
             vocabulary,
             counters,
             sizes,
@@ -234,12 +268,26 @@ impl Worker {
         })
     }
 
+    /// Refuses a trace of states that the model's graph does not show.
+    fn refuse_trace(&self, job: &GenerateJob) -> Option<HostError> {
+        let Answer::Traced(_, trace) = &job.answer else { return None };
+        match &self.watched {
+            Some((watched, info)) => watched.check(&trace.spec, info).err(),
+            None => Some(HostError::Engine("a trace came to a worker that watches nothing".to_owned())),
+        }
+    }
+
     fn place(&mut self, job: Job, source: usize, shared: usize) {
         let work = match job {
-            Job::Generate(job) => match Generating::start(job, &self.vocabulary) {
-                Some(generating) => Work::Generate(Box::new(generating), None),
-                None => return,
-            },
+            Job::Generate(job) => {
+                if let Some(error) = self.refuse_trace(&job) {
+                    return job.answer.fail(error);
+                }
+                match Generating::start(*job, &self.vocabulary) {
+                    Some(generating) => Work::Generate(Box::new(generating), None),
+                    None => return,
+                }
+            }
             Job::Score(job) => Work::Score(job),
         };
         if !self.sizes.share {
@@ -285,10 +333,26 @@ impl Worker {
         if self.batch.is_empty() {
             return;
         }
-        match self.context.decode(&mut self.batch) {
+        match self.decode(&rows) {
             Ok(()) => rows.into_iter().for_each(|(row, purpose)| self.hand_out(row, &purpose)),
             Err(error) => self.fail_everything(error),
         }
+    }
+
+    fn decode(&mut self, rows: &[(usize, Row)]) -> Result<(), DecodeError> {
+        let _turn = self.turn.take();
+        let Some((watched, _)) = &self.watched else { return self.context.decode(&mut self.batch) };
+        let mut takers = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let row = rows.iter().find(|(_, row)| matches!(row, Row::Next { slot } if *slot == index));
+            if let (Some((row, _)), Some(Work::Generate(generating, _))) = (row, &mut slot.work)
+                && let Some(trace) = generating.trace()
+            {
+                let (spec, into) = trace.taking();
+                takers.push(Taker { site: spec.site, layers: &spec.layers, rows: vec![(*row, 0)], into });
+            }
+        }
+        watched.decode(&mut self.context, &mut self.batch, takers, true).map(drop)
     }
 
     fn add_reply_tokens(&mut self, rows: &mut Vec<(usize, Row)>) {
@@ -437,16 +501,13 @@ impl Worker {
 
     /// A batch that failed leaves the cache in doubt: every request in it gets the error, and the cache is emptied.
     fn fail_everything(&mut self, error: DecodeError) {
-        let text = match error {
-            DecodeError::NoRoom => "the KV cache is full; lower `slots` or raise `context`".to_owned(),
-            DecodeError::Failed(code) => format!("llama_decode returned {code}"),
-        };
+        let error = error.explain();
         for index in 0..self.slots.len() {
             if let Some(mut work) = self.release(index) {
                 if let Work::Score(job) = &mut work {
                     self.free(job);
                 }
-                work.fail(HostError::Engine(text.clone()));
+                work.fail(error.clone());
             }
         }
         self.context.clear();
