@@ -52,7 +52,8 @@ pub struct Host {
     peer: Peer,
     limits: Limits,
     clock: Arc<ComputeClock>,
-    models: ResourceTable,
+    /// Models and captures.
+    handles: ResourceTable,
     open_models: u32,
     captures: u32,
     /// Bytes that the services and this store hold for the guest.
@@ -68,11 +69,13 @@ pub struct Host {
 impl Host {
     /// For one invocation.
     pub fn new(peer: Peer, limits: Limits) -> Self {
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(limits.handles());
         Self {
             peer,
             limits,
             clock: Arc::default(),
-            models: ResourceTable::new(),
+            handles,
             open_models: 0,
             captures: 0,
             held: 0,
@@ -144,7 +147,7 @@ impl Host {
     }
 
     fn model(&self, model: &Resource<OpenModel>) -> wasmtime::Result<Arc<ModelRef>> {
-        Ok(Arc::clone(&self.models.get(model)?.model))
+        Ok(Arc::clone(&self.handles.get(model)?.model))
     }
 
     /// Refuses one more open model than allowed.
@@ -156,7 +159,7 @@ impl Host {
     fn hand_model(&mut self, model: OpenModel) -> wasmtime::Result<Resource<OpenModel>> {
         self.open_models += 1;
         self.held = self.held.saturating_add(model.held);
-        Ok(self.models.push(model)?)
+        Ok(self.handles.push(model)?)
     }
 
     fn all<G, T>(
@@ -207,7 +210,7 @@ impl generation::HostModel for Host {
 
     async fn info(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<generation::ModelInfo> {
         self.enter("model.info")?;
-        Ok(convert::model_info(&self.models.get(&model)?.info))
+        Ok(convert::model_info(&self.handles.get(&model)?.info))
     }
 
     async fn sampling(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<generation::Sampling> {
@@ -271,7 +274,7 @@ impl generation::HostModel for Host {
     }
 
     async fn drop(&mut self, model: Resource<OpenModel>) -> wasmtime::Result<()> {
-        let model = self.models.delete(model)?;
+        let model = self.handles.delete(model)?;
         self.open_models = self.open_models.saturating_sub(1);
         self.held = self.held.saturating_sub(model.held);
         Ok(())

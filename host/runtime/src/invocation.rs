@@ -186,10 +186,11 @@ impl<'a> Call<'a> {
 fn store(runtime: &Runtime, host: Host) -> Store<Host> {
     let clock = Arc::clone(host.clock());
     clock.start();
-    let guest_to_host = host.limits().plugin_data_bytes();
+    let (guest_to_host, handles) = (host.limits().plugin_data_bytes(), host.limits().handles());
     let mut store = Store::new(runtime.engine(), host);
     store.limiter(|host| host);
     store.set_hostcall_fuel(guest_to_host);
+    store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |store| {
         store.data().compute_limit()?;

@@ -153,6 +153,13 @@ impl Limits {
         bytes(self.captured_mib)
     }
 
+    /// Handles that a guest may come to hold. The host counts models and captures itself, with errors that say more than
+    /// wasmtime's; what is over is for handles that are only lent.
+    pub(crate) fn handles(&self) -> usize {
+        const LENT: usize = 1000;
+        LENT.saturating_add(self.open_models as usize).saturating_add(self.captures as usize)
+    }
+
     pub(crate) fn string_bytes(&self) -> usize {
         bytes(self.string_mib)
     }

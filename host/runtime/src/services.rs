@@ -121,7 +121,8 @@ pub trait Services: Send + Sync {
     ) -> Result<Vec<f32>, HostError>;
 
     /// The plugin no longer needs a capture. Comes once for every capture that was answered, at the latest when the
-    /// call of the plugin's export ends or is dropped; must not block.
+    /// call of the plugin's export ends or is dropped; must not block. What was kept for a request that was dropped
+    /// before its answer is for the services to forget.
     fn release_capture(&self, capture: u64);
 
     /// Whether these changes can be put into force on top of the handle's own; the runtime keeps the list.

@@ -112,7 +112,7 @@ fn asked(evil: &str, model: &Model) -> Option<Result<(), String>> {
             loop {
                 hoard.extend(activations::capture(
                     model,
-                    &[prompt.clone()],
+                    std::slice::from_ref(&prompt),
                     &spec((0..7).collect(), Rows::All),
                 ));
             }

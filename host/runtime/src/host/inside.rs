@@ -21,7 +21,7 @@ pub use captures::OpenCapture;
 
 impl Host {
     fn opened(&self, model: &Resource<OpenModel>) -> wasmtime::Result<(Arc<ModelRef>, Arc<ModelInfo>)> {
-        let open = self.models.get(model)?;
+        let open = self.handles.get(model)?;
         Ok((Arc::clone(&open.model), Arc::clone(&open.info)))
     }
 
@@ -35,26 +35,21 @@ impl Host {
         Err(HostError::Limit(limit.to_string()))
     }
 
-    /// Puts replies and captures together. A reply that does not fit into one call takes its capture with it.
+    /// Puts a reply and its capture together. A reply that does not fit into one call takes its capture with it.
     fn traced(
         &mut self,
-        completions: Vec<Result<Completion, HostError>>,
-        captures: Vec<Result<Resource<OpenCapture>, types::Error>>,
-    ) -> wasmtime::Result<Vec<Result<activations::Traced, types::Error>>> {
-        let limits = self.limits.clone();
-        let mut budget = Budget::new(&limits);
-        let mut traced = Vec::with_capacity(captures.len());
-        for (completion, captured) in completions.into_iter().zip(captures) {
-            traced.push(match (budget.completion(completion), captured) {
-                (Ok(completion), Ok(captured)) => Ok(activations::Traced { completion, captured }),
-                (Err(error), Ok(captured)) => {
-                    self.release(captured)?;
-                    Err(error)
-                }
-                (_, Err(error)) => Err(error),
-            });
-        }
-        Ok(traced)
+        budget: &mut Budget<'_>,
+        info: &ModelInfo,
+        promise: &Promise,
+        completion: Completion,
+        capture: OpenCapture,
+    ) -> wasmtime::Result<Result<activations::Traced, types::Error>> {
+        let completion = match budget.completion(Ok(completion)) {
+            Ok(completion) => completion,
+            Err(error) => return Ok(Err(error)),
+        };
+        let captured = self.hand_capture(info, promise, Ok(capture))?;
+        Ok(captured.map(|captured| activations::Traced { completion, captured }))
     }
 }
 
@@ -100,8 +95,10 @@ impl activations::Host for Host {
         let most = self.could_hold(&services, &model, &info, &prompts, &promise).await;
         self.room_for(asked, most)?;
         let answers = self.waiting(services.capture(&model, prompts, spec)).await;
+        let owned = |kept| OpenCapture::new(&services, &promise, kept);
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.map(owned)).collect();
         let answers = as_many(asked, answers).into_iter();
-        answers.map(|answer| self.hand_capture(&services, &info, &promise, answer)).collect()
+        answers.map(|answer| self.hand_capture(&info, &promise, answer)).collect()
     }
 
     async fn trace(
@@ -124,16 +121,20 @@ impl activations::Host for Host {
         let most = self.could_hold(&services, &model, &info, &prompts, &promise).await;
         self.room_for(asked, most)?;
         let answers = self.waiting(services.trace(&model, prompts, sampling, spec)).await;
-        let (mut completions, mut captures) = (Vec::with_capacity(asked), Vec::with_capacity(asked));
+        let owned = |(completion, kept)| (completion, OpenCapture::new(&services, &promise, kept));
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.map(owned)).collect();
+        let limits = self.limits.clone();
+        let mut budget = Budget::new(&limits);
+        let mut traced = Vec::with_capacity(asked);
         for answer in as_many(asked, answers) {
-            let (completion, kept) = match answer {
-                Ok((completion, kept)) => (Ok(completion), Ok(kept)),
-                Err(error) => (Err(error.clone()), Err(error)),
-            };
-            completions.push(completion);
-            captures.push(self.hand_capture(&services, &info, &promise, kept)?);
+            traced.push(match answer {
+                Ok((completion, capture)) => {
+                    self.traced(&mut budget, &info, &promise, completion, capture)?
+                }
+                Err(error) => Err(convert::host_error(error)),
+            });
         }
-        self.traced(completions, captures)
+        Ok(traced)
     }
 
     async fn intervene(
@@ -167,17 +168,17 @@ impl activations::Host for Host {
 impl activations::HostCaptured for Host {
     async fn rows(&mut self, capture: Resource<OpenCapture>) -> wasmtime::Result<u32> {
         self.enter("captured.rows")?;
-        Ok(self.models.get(&capture)?.rows())
+        Ok(self.handles.get(&capture)?.rows())
     }
 
     async fn width(&mut self, capture: Resource<OpenCapture>) -> wasmtime::Result<u32> {
         self.enter("captured.width")?;
-        Ok(self.models.get(&capture)?.width())
+        Ok(self.handles.get(&capture)?.width())
     }
 
     async fn tokens(&mut self, capture: Resource<OpenCapture>) -> wasmtime::Result<Vec<u32>> {
         self.enter("captured.tokens")?;
-        let tokens = self.models.get(&capture)?.tokens();
+        let tokens = self.handles.get(&capture)?.tokens();
         Budget::new(&self.limits).take("the list of tokens", &[], size_of_val(tokens))?;
         Ok(tokens.to_vec())
     }
@@ -190,7 +191,7 @@ impl activations::HostCaptured for Host {
         rows: u32,
     ) -> wasmtime::Result<Result<Vec<f32>, types::Error>> {
         let (_, services) = self.enter("captured.read")?;
-        let open = self.models.get(&capture)?;
+        let open = self.handles.get(&capture)?;
         let (id, numbers) = (open.id(), u64::from(rows) * u64::from(open.width()));
         // What is too large to hand over is refused for that, whether it exists or not.
         let readable = self.fits_one_call("the list of captured numbers", numbers);

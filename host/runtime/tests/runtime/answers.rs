@@ -143,7 +143,9 @@ impl Services for Answers {
         if self.forget {
             return Vec::new();
         }
-        prompts.iter().map(|prompt| self.inside.keep(model, prompt, &spec)).collect()
+        let times = if self.inside.twice { 2 } else { 1 };
+        let prompts = prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt, times));
+        prompts.map(|prompt| self.inside.keep(model, prompt, &spec)).collect()
     }
 
     async fn trace(

@@ -285,8 +285,8 @@ async fn gradients_from_an_engine_that_has_none_are_told_to_the_plugin() {
 
 #[tokio::test]
 async fn captures_that_are_not_what_was_asked_for_never_reach_the_plugin() {
-    let odd = |odd, short| {
-        let inside = Inside { odd, short, ..Inside::default() };
+    let odd = |odd| {
+        let inside = Inside { odd, ..Inside::default() };
         error_with(
             "read-past-the-end",
             Limits::of(World::Diagnostic),
@@ -294,12 +294,12 @@ async fn captures_that_are_not_what_was_asked_for_never_reach_the_plugin() {
         )
     };
     assert_eq!(
-        odd((1, 0), 0).await,
+        odd((1, 0)).await,
         "failed on task spin: engine: a capture of 12 tokens came back with 13 rows of 256 numbers, which is not what \
          was asked for"
     );
     assert_eq!(
-        odd((0, 1), 0).await,
+        odd((0, 1)).await,
         "failed on task spin: engine: a capture of 12 tokens came back with 12 rows of 257 numbers, which is not what \
          was asked for"
     );
@@ -308,6 +308,12 @@ async fn captures_that_are_not_what_was_asked_for_never_reach_the_plugin() {
     assert_eq!(
         error_with("", Limits::of(World::Diagnostic), services).await,
         "failed on task spin: engine: the host gave 511 numbers where 512 were asked for"
+    );
+    let inside = Inside { twice: true, ..Inside::default() };
+    let services = Answers { inside, ..Answers::default() };
+    assert_eq!(
+        error_with("read-past-the-end", Limits::of(World::Diagnostic), services).await,
+        "failed on task spin: engine: the host gave 2 answers to 1 requests"
     );
     let services = Answers { forget: true, ..Answers::default() };
     assert_eq!(

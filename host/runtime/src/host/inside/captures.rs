@@ -21,6 +21,13 @@ pub struct OpenCapture {
 }
 
 impl OpenCapture {
+    /// Answers for a capture from now on: whatever becomes of it, it will be released.
+    pub(super) fn new(services: &Arc<dyn Services>, promise: &Promise, kept: Kept) -> Self {
+        let layers = Arc::clone(&promise.layers);
+        let held = bytes(layers.len(), kept.rows, kept.width, kept.tokens.len());
+        Self { services: Arc::clone(services), kept, layers, held }
+    }
+
     pub(super) fn id(&self) -> u64 {
         self.kept.id
     }
@@ -151,34 +158,27 @@ impl Host {
         bytes(layers, rows, info.width, 0).saturating_mul(prompts.len())
     }
 
-    /// Takes one answer into the guest's table. Whatever is refused is released at once.
+    /// Takes a capture into the guest's table. One that is refused is released at once.
     pub(super) fn hand_capture(
         &mut self,
-        services: &Arc<dyn Services>,
         info: &ModelInfo,
         promise: &Promise,
-        answer: Result<Kept, HostError>,
+        answer: Result<OpenCapture, HostError>,
     ) -> wasmtime::Result<Result<Resource<OpenCapture>, types::Error>> {
-        let kept = match answer {
-            Ok(kept) => kept,
-            Err(error) => return Ok(Err(convert::host_error(error))),
-        };
-        let checked = promise.check(&kept, info);
-        let layers = Arc::clone(&promise.layers);
-        let held = bytes(layers.len(), kept.rows, kept.width, kept.tokens.len());
-        let capture = OpenCapture { services: Arc::clone(services), kept, layers, held };
-        if let Err(error) = checked {
-            return Ok(Err(convert::host_error(error)));
+        match answer.and_then(|capture| promise.check(&capture.kept, info).map(|()| capture)) {
+            Ok(capture) => {
+                self.room_for(1, capture.held)?;
+                self.captures = self.captures.saturating_add(1);
+                self.held = self.held.saturating_add(capture.held);
+                Ok(Ok(self.handles.push(capture)?))
+            }
+            Err(error) => Ok(Err(convert::host_error(error))),
         }
-        self.room_for(1, held)?;
-        self.captures = self.captures.saturating_add(1);
-        self.held = self.held.saturating_add(held);
-        Ok(Ok(self.models.push(capture)?))
     }
 
     /// Gives up a capture.
     pub(super) fn release(&mut self, capture: Resource<OpenCapture>) -> wasmtime::Result<()> {
-        let capture = self.models.delete(capture)?;
+        let capture = self.handles.delete(capture)?;
         self.captures = self.captures.saturating_sub(1);
         self.held = self.held.saturating_sub(capture.held);
         self.paused(|| drop(capture));

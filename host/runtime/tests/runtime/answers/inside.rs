@@ -13,6 +13,8 @@ const BLOCKS: u32 = 6;
 pub struct Inside {
     /// Added to the rows and to the width of every capture, to be caught at it.
     pub odd: (u32, u32),
+    /// Answers each capture twice.
+    pub twice: bool,
     /// How many numbers a read falls short by.
     pub short: usize,
     /// Captures that were not released yet.
