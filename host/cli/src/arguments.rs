@@ -112,6 +112,25 @@ pub(crate) struct InspectArguments {
 pub(crate) enum ModelCommand {
     /// What a GGUF file holds
     Info(InfoArguments),
+    /// How far two models of the same shape lie apart inside, layer by layer: a quantised file and its original
+    Compare(CompareArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The model to compare with, for example the F32 or F16 file
+    pub(crate) a: PathBuf,
+    /// The model to look at, for example a Q4_K_M file
+    pub(crate) b: PathBuf,
+    /// Texts to read, one per line, instead of the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) texts: Option<PathBuf>,
+    /// Numeric mode: fast or exact
+    #[arg(long, default_value = "exact", value_parser = ["fast", "exact"])]
+    pub(crate) precision: String,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

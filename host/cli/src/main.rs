@@ -99,6 +99,7 @@ async fn carry_out(command: Command) -> anyhow::Result<End> {
         Command::Plugin(PluginCommand::Inspect(arguments)) => commands::plugin::inspect(&arguments).await,
         Command::Plugin(PluginCommand::List) => commands::plugin::list().await,
         Command::Model(ModelCommand::Info(arguments)) => commands::model::info(&arguments),
+        Command::Model(ModelCommand::Compare(arguments)) => commands::model::compare(&arguments).await,
         Command::Generate(arguments) => commands::generate::generate(arguments).await,
         Command::Score(arguments) => commands::score::score(arguments).await,
         Command::Completions { shell } => commands::completions::completions(shell),

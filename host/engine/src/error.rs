@@ -61,6 +61,24 @@ pub enum OpenError {
         /// llama.cpp's words.
         reason: String,
     },
+    /// The candle engine does not know the family.
+    #[error("{path} has the architecture \"{family}\"; the candle engine computes {known}")]
+    UnknownFamily {
+        /// The file or folder.
+        path: PathBuf,
+        /// `general.architecture`, or `model_type`.
+        family: String,
+        /// The families it knows.
+        known: &'static str,
+    },
+    /// The candle engine cannot load a file or folder of a known family.
+    #[error("the candle engine cannot load {path}: {reason}")]
+    Candle {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
     /// The KV cache does not fit into memory.
     #[error(
         "the KV cache of {path}, with its buffers, needs {needed_mib} MiB for {slots} slots of {context} tokens, and \

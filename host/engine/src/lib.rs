@@ -1,9 +1,13 @@
-//! Models: one trait, and the engine that executes GGUF files through llama.cpp.
+//! Models: one trait, the engine that executes GGUF files through llama.cpp, and the candle engine, which also reads
+//! Hugging Face folders and has gradients.
 //!
-//! The runner opens a model with [`open`] and shares the handle among all samples. Behind each handle stands one worker
-//! thread with a queue; callers await. Requests of many callers are computed together (continuous batching), prompts
-//! that begin alike share what is computed of their beginning. The engine knows nothing of plugins or runs.
+//! The runner opens a model with [`open`] or [`open_candle`] and shares the handle among all samples. Behind each handle
+//! stands one worker thread with a queue; callers await. In llama.cpp, requests of many callers are computed together
+//! (continuous batching) and prompts that begin alike share what is computed of their beginning. The engines know nothing
+//! of plugins or runs.
 
+mod candle;
+mod comparison;
 mod error;
 mod inside;
 mod llama;
@@ -11,6 +15,9 @@ mod model;
 mod reasoning;
 mod template;
 
+#[doc(hidden)]
+pub use candle::LayerByLayer;
+pub use comparison::{Comparison, LayerDrift, NextTokenDrift, compare};
 pub use error::OpenError;
 pub use llama::Tokenizer;
 pub use model::{GenerateRequest, Model, OpenOptions, Precision, Usage};
@@ -37,4 +44,26 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Model>, OpenEr
 /// The engine's name and version, for the run file.
 pub fn version() -> &'static str {
     llama::VERSION
+}
+
+/// Looks at a GGUF file's header, or at a folder's `config.json`, without loading weights: whether the candle engine
+/// computes such a model.
+///
+/// # Errors
+/// When the path cannot be read or holds no model of a family that the engine knows; the text says which it knows.
+pub fn check_candle(path: &Path) -> Result<(), OpenError> {
+    candle::check(path)
+}
+
+/// Opens a GGUF file, or a folder as Hugging Face saves models, in the candle engine.
+///
+/// # Errors
+/// When the path holds no usable model; the text says what is missing or wrong.
+pub fn open_candle(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Model>, OpenError> {
+    candle::CandleEngine::open(path, options).map(|model| Arc::new(model) as Arc<dyn Model>)
+}
+
+/// The candle engine's name and version, for the run file.
+pub fn candle_version() -> &'static str {
+    candle::VERSION
 }

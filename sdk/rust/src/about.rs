@@ -32,6 +32,17 @@ impl Parameter {
         Self { name, schema: json!({"type": "number", "default": default, "description": about}) }
     }
 
+    /// A list of whole numbers, not negative; without it the plugin chooses.
+    pub fn counts(name: &'static str, about: &str) -> Self {
+        let items = json!({"type": "integer", "minimum": 0});
+        Self { name, schema: json!({"type": "array", "items": items, "description": about}) }
+    }
+
+    /// A whole number; without it the plugin chooses.
+    pub fn whole(name: &'static str, about: &str) -> Self {
+        Self { name, schema: json!({"type": "integer", "description": about}) }
+    }
+
     /// A whole number, not negative.
     pub fn count(name: &'static str, default: u64, about: &str) -> Self {
         Self {

@@ -94,6 +94,25 @@ impl Measure {
     }
 }
 
+impl Measure {
+    /// How this metric stands to its null, as up to three metrics beside it: `…_null_mean`, the mean under shuffled
+    /// labels; `…_z`, the distance from it in the null's standard deviations (none where these are zero); `…_p`, the
+    /// share of shuffled labellings at least as extreme.
+    pub fn against_null(&self, mean: f64, z: Option<f64>, p: f64, n: u64) -> Vec<Metric> {
+        let beside = |ending: &str, about: &str| Self::new(&format!("{}_{ending}", self.name), about);
+        let name = &self.name;
+        let mean = beside("null_mean", &format!("Mean of {name} under shuffled labels.")).given(mean, n);
+        let z = z.map(|z| {
+            let about = format!("{name} less its mean under shuffled labels, in their standard deviations.");
+            beside("z", &about).given(z, n)
+        });
+        let about = format!(
+            "Share of shuffled labellings whose {name} is at least as extreme, the true one counted among them."
+        );
+        [Some(mean), z, Some(beside("p", &about).given(p, n))].into_iter().flatten().collect()
+    }
+}
+
 impl Metric {
     /// Gives a number's own 95 % interval. Shares and means have the host's, and stay as they are.
     #[must_use]

@@ -89,6 +89,15 @@ impl Prompt {
         }
     }
 
+    /// A conversation that is over: no reply is opened after its last message.
+    #[must_use]
+    pub fn finished(self) -> Self {
+        match self {
+            Self::Chat(chat) => Self::Chat(Chat { open_reply: false, ..chat }),
+            other => other,
+        }
+    }
+
     /// The conversation as plain text: its turns with blank lines between them, then the prefill.
     #[must_use]
     pub fn without_template(self) -> Self {

@@ -48,7 +48,9 @@ pub(crate) fn explain(path: &Path, said: &str, otherwise: &str) -> OpenError {
     if let Some(line) = lines().find(|line| truncated.iter().any(|sign| line.contains(sign))) {
         return OpenError::Truncated { path, reason: after_prefix(line).to_owned() };
     }
-    let reason = lines().map(after_prefix).next().unwrap_or(otherwise).to_owned();
+    // Warnings about what it did load may stand before the error.
+    let error = lines().find(|line| line.contains("error loading model")).or_else(|| lines().next());
+    let reason = error.map_or(otherwise, after_prefix).to_owned();
     OpenError::Refused { path, reason }
 }
 

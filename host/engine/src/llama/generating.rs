@@ -233,7 +233,7 @@ impl Generating {
 }
 
 /// How many bytes at the end are the beginning of a character.
-fn unfinished(text: &[u8]) -> usize {
+pub(crate) fn unfinished(text: &[u8]) -> usize {
     let last = text.utf8_chunks().last().map(|chunk| chunk.invalid()).unwrap_or_default();
     match std::str::from_utf8(last) {
         Err(error) if error.error_len().is_none() => last.len(),
@@ -242,7 +242,7 @@ fn unfinished(text: &[u8]) -> usize {
 }
 
 /// How many bytes at the end may turn out to be a stop text.
-fn held_back(text: &[u8], stops: &[String]) -> usize {
+pub(crate) fn held_back(text: &[u8], stops: &[String]) -> usize {
     let longest = |stop: &String| {
         (1..stop.len())
             .rev()
@@ -251,7 +251,7 @@ fn held_back(text: &[u8], stops: &[String]) -> usize {
     stops.iter().filter_map(longest).max().unwrap_or(0)
 }
 
-fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
     bytes.get(from..)?.windows(wanted.len()).position(|window| window == wanted).map(|at| at + from)
 }
 

@@ -39,12 +39,15 @@ use sonde_contract::{
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::file::check;
+pub(crate) use self::generating::{find, held_back, unfinished};
+pub(crate) use self::sampler::{greedy, log_sum_exp, logprob, token_logprobs};
+pub(crate) use self::scoring::{boundary, common_prefix};
 
 use self::capturing::CaptureJob;
 use self::changes::Changes;
 use self::generating::{Answer, GenerateJob, Trace};
 use self::loaded::{Lazy, Loaded};
-use self::scoring::{Continuation, ScoreJob, boundary};
+use self::scoring::{Continuation, ScoreJob};
 use self::vocabulary::Vocabulary;
 use self::weights::Weights;
 use self::worker::Job;
@@ -106,6 +109,11 @@ impl Tokenizer {
     ) -> Result<Vec<u32>, HostError> {
         let tokens = self.0.tokenize(text, add_special, parse_special)?;
         Ok(tokens.into_iter().map(i32::unsigned_abs).collect())
+    }
+
+    /// For the other engine, whose tokens are to be the same.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.0
     }
 }
 
@@ -393,7 +401,7 @@ impl Model for LlamaEngine {
     }
 }
 
-fn check_sampling(sampling: &Sampling) -> Result<(), HostError> {
+pub(crate) fn check_sampling(sampling: &Sampling) -> Result<(), HostError> {
     let wrong = |what: &str| Err(HostError::InvalidArgument(what.to_owned()));
     match sampling {
         Sampling { max_tokens: 0, .. } => wrong("`max_tokens` must be at least 1"),

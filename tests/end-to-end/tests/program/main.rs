@@ -13,6 +13,8 @@
 mod config;
 mod failing;
 mod forms;
+mod goldens;
+mod inspecting;
 mod interrupt;
 mod kill;
 mod memory;
