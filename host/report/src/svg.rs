@@ -128,6 +128,9 @@ impl Sheet {
         let top = y + 8.0;
         y = top + picture.drawing.height + 4.0;
         let legend = flow(picture.legend, room, &mut y);
+        if !legend.is_empty() {
+            y += 8.0;
+        }
         let remark = lines(&picture.remark, 11.5, REMARK, &mut y);
         Self {
             width: WIDTH,

@@ -82,6 +82,7 @@ fn dataset(path: &str) -> DatasetIdentity {
 }
 
 /// The same run with a diagnostic before the benchmark.
+#[expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
 fn header_inside() -> Header {
     let mut header = header();
     let mut plugin = header.plugins[0].clone();

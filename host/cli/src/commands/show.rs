@@ -42,7 +42,8 @@ fn write_figures(run: &Path, folder: &Path) -> anyhow::Result<()> {
         remark!("{} has no figures ({why}); nothing was written", run.display());
         return Ok(());
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for figure in &figures {
         let path = folder.join(&figure.name);
         std::fs::write(&path, &figure.svg).with_context(|| format!("cannot write {}", path.display()))?;
