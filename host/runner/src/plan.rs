@@ -6,8 +6,6 @@
 pub(crate) mod bindings;
 mod datasets;
 mod models;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
