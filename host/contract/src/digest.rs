@@ -52,6 +52,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The first eight bytes as a number, big-endian: what seeds are made of.
+    pub fn seed(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
+    }
+
     /// The first twelve hexadecimal digits, for people.
     pub fn short(&self) -> String {
         self.to_string().chars().take(12).collect()
@@ -136,6 +141,7 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of("abc").to_string(), expected);
         assert_eq!(expected.parse::<Digest>().unwrap(), Digest::of("abc"));
+        assert_eq!(Digest::of("abc").seed(), 0xba78_16bf_8f01_cfea);
     }
 
     #[test]

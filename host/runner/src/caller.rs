@@ -3,8 +3,18 @@
 //! A live run answers recorded calls from the journal and the rest from models and judges, and records each answer before
 //! it hands it over. A replay has nothing but the journal: a call that is not there is a difference, and judges are run
 //! again on their own recorded calls, so that their verdicts are checked too.
+//!
+//! `asked` has the forms that requests and answers take on record, `captures` what diagnostics hold of a model's states,
+//! `numbers` how lists of numbers are written, `shared` what callers have in common.
 
-use std::collections::{BTreeMap, HashMap};
+mod asked;
+mod captures;
+mod numbers;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,118 +24,54 @@ use futures::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sonde_contract::{
-    Completion, ContinuationScore, Digest, Exchange, HostError, ModelInfo, Prompt, Sampling, ScoreRequest,
-    Verdict,
+    CaptureSpec, Completion, ContinuationScore, Digest, Exchange, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
 };
 use sonde_engine::{GenerateRequest, Model};
-use sonde_journal::{CallKind, CallPath, Entry, JournalError, LogLine, RunFile, SampleKey};
-use sonde_runtime::{Grants, Invocation, Limits, LogLevel, Plugin, PluginError, Services};
+use sonde_journal::{CallKind, CallPath, Entry, LogLine};
+use sonde_runtime::{Invocation, Kept, LogLevel, ModelRef, PluginError, Services};
 
-use crate::progress::{Event, Observer};
+use crate::progress::Event;
 use crate::seeds;
+use asked::{
+    Asked, AssessCall, ChangeForm, GenerateCall, ImportanceCall, InterveneCall, MatrixForm, ReadTensorCall,
+    ScoreCall, TensorsCall, TextCall, Whom,
+};
+use captures::Captures;
+use numbers::Floats;
+pub(crate) use shared::{Bindings, Bound, Models, SampleState, Shared};
 
-/// A plugin bound to what a run gives it.
-pub(crate) struct Bound {
-    pub plugin: Plugin,
-    /// `name version`, as the journal and the bill show it.
-    pub title: String,
-    /// The plugin's slot: the config's model.
-    pub models: BTreeMap<String, String>,
-    /// The plugin's slot: how that model chooses tokens.
-    pub sampling: BTreeMap<String, Sampling>,
-    /// The plugin's slot: the config's judge.
-    pub judges: BTreeMap<String, String>,
-    /// JSON.
-    pub parameters: String,
-    pub grants: Grants,
-    pub limits: Limits,
-}
-
-/// What all samples of a run share.
-pub(crate) struct Shared {
-    pub journal: RunFile,
-    /// Open models; empty in a replay.
-    pub models: BTreeMap<String, Arc<dyn Model>>,
-    pub infos: BTreeMap<String, ModelInfo>,
-    pub judges: BTreeMap<String, Arc<Bound>>,
-    pub replay: bool,
-    pub observer: Arc<dyn Observer>,
-    fatal: Mutex<Option<JournalError>>,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        journal: RunFile,
-        models: BTreeMap<String, Arc<dyn Model>>,
-        judges: BTreeMap<String, Arc<Bound>>,
-        replay: bool,
-        observer: Arc<dyn Observer>,
-    ) -> Self {
-        let infos =
-            journal.header().models.iter().map(|model| (model.role.clone(), model.info.clone())).collect();
-        Self { journal, models, infos, judges, replay, observer, fatal: Mutex::new(None) }
-    }
-
-    /// The run file's failure that makes going on pointless, if there was one.
-    pub(crate) fn take_fatal(&self) -> Option<JournalError> {
-        lock(&self.fatal).take()
-    }
-}
-
-/// What one sample's plugins share: what was recorded of it, and what they say.
-pub(crate) struct SampleState {
-    pub key: SampleKey,
-    pub id: String,
-    pub seed: u64,
-    recorded: Mutex<HashMap<CallPath, Entry>>,
-    logs: Mutex<Vec<LogLine>>,
-    differences: Mutex<Vec<String>>,
-}
-
-impl SampleState {
-    pub(crate) fn new(key: SampleKey, id: String, seed: u64, recorded: Vec<Entry>) -> Self {
-        let recorded = recorded.into_iter().map(|entry| (entry.path.clone(), entry)).collect();
-        Self {
-            key,
-            id,
-            seed,
-            recorded: Mutex::new(recorded),
-            logs: Mutex::default(),
-            differences: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn take_logs(&self) -> Vec<LogLine> {
-        std::mem::take(&mut lock(&self.logs))
-    }
-
-    /// What a replay found to differ; recorded calls that were not asked for again are among it.
-    pub(crate) fn differences(&self) -> Vec<String> {
-        let mut found = lock(&self.differences).clone();
-        let mut left: Vec<_> = lock(&self.recorded).keys().cloned().collect();
-        left.sort();
-        found.extend(left.into_iter().map(|path| format!("call {path} is recorded and was not made again")));
-        found
-    }
-
-    fn differ(&self, what: String) -> HostError {
-        lock(&self.differences).push(what.clone());
-        HostError::Engine(format!("the replay differs from the record: {what}"))
-    }
-}
+/// Changed models kept ready for one invocation; a plugin that goes through more of them has them made again.
+const CHANGED_MODELS: usize = 64;
 
 /// The services of one plugin on one sample.
 pub(crate) struct Caller {
     shared: Arc<Shared>,
     sample: Arc<SampleState>,
-    bound: Arc<Bound>,
-    /// The assess call that this judge answers; `None` for the benchmark itself.
+    bound: Arc<Bindings>,
+    /// The assess call that this judge answers; `None` for the task's own plugin.
     parent: Option<CallPath>,
     calls: AtomicU32,
+    captures: Mutex<Captures>,
+    /// By name, digest of the changes, and whether of the engine with gradients.
+    changed: Mutex<HashMap<(String, Digest, bool), Arc<dyn Model>>>,
+}
+
+/// A model as a call asks it: by its name in the config, and with the changes that are in force.
+struct Handle<'a> {
+    name: &'a str,
+    changes: &'a [Intervention],
+    digest: Option<Digest>,
+}
+
+impl Handle<'_> {
+    fn whom(&self) -> Whom<'_> {
+        Whom { model: self.name, changes: self.digest }
+    }
 }
 
 impl Caller {
-    /// An invocation of the benchmark itself.
+    /// An invocation of the task's own plugin.
     pub(crate) fn invocation(
         shared: &Arc<Shared>,
         sample: &Arc<SampleState>,
@@ -140,18 +86,28 @@ impl Caller {
         bound: &Arc<Bound>,
         parent: Option<CallPath>,
     ) -> Invocation {
-        let caller = Self {
+        Invocation {
+            services: Arc::new(Self::new(shared, sample, &bound.bindings, parent)),
+            grants: bound.grants.clone(),
+            limits: bound.limits.clone(),
+            subject: format!("sample {}", sample.id),
+        }
+    }
+
+    fn new(
+        shared: &Arc<Shared>,
+        sample: &Arc<SampleState>,
+        bound: &Arc<Bindings>,
+        parent: Option<CallPath>,
+    ) -> Self {
+        Self {
             shared: Arc::clone(shared),
             sample: Arc::clone(sample),
             bound: Arc::clone(bound),
             parent,
             calls: AtomicU32::new(0),
-        };
-        Invocation {
-            services: Arc::new(caller),
-            grants: bound.grants.clone(),
-            limits: bound.limits.clone(),
-            subject: format!("sample {}", sample.id),
+            captures: Mutex::default(),
+            changed: Mutex::default(),
         }
     }
 
@@ -171,12 +127,38 @@ impl Caller {
         })
     }
 
-    fn model(&self, role: &str) -> Result<&Arc<dyn Model>, HostError> {
-        let name = self.model_name(role)?;
-        self.shared
-            .models
-            .get(name)
-            .ok_or_else(|| HostError::Engine(format!("the model \"{name}\" is not open")))
+    fn handle<'a>(&'a self, model: &'a ModelRef) -> Result<Handle<'a>, HostError> {
+        let digest = ChangeForm::digest(&model.changes)?;
+        Ok(Handle { name: self.model_name(&model.role)?, changes: &model.changes, digest })
+    }
+
+    /// The model that answers what is asked of a handle.
+    fn model(&self, handle: &Handle<'_>) -> Result<Arc<dyn Model>, HostError> {
+        self.changed_model(handle, false)
+    }
+
+    /// The one that has gradients, if the run opened one.
+    fn model_with_gradients(&self, handle: &Handle<'_>) -> Result<Arc<dyn Model>, HostError> {
+        self.changed_model(handle, self.shared.with_gradients.contains_key(handle.name))
+    }
+
+    fn changed_model(&self, handle: &Handle<'_>, gradients: bool) -> Result<Arc<dyn Model>, HostError> {
+        let name = handle.name;
+        let models = if gradients { &self.shared.with_gradients } else { &self.shared.models };
+        let model =
+            models.get(name).ok_or_else(|| HostError::Engine(format!("the model \"{name}\" is not open")))?;
+        let Some(digest) = handle.digest else { return Ok(Arc::clone(model)) };
+        let mut changed = lock(&self.changed);
+        let key = (name.to_owned(), digest, gradients);
+        if let Some(ready) = changed.get(&key) {
+            return Ok(Arc::clone(ready));
+        }
+        let ready = model.intervene(handle.changes.to_vec())?;
+        if changed.len() >= CHANGED_MODELS {
+            changed.clear();
+        }
+        changed.insert(key, Arc::clone(&ready));
+        Ok(ready)
     }
 
     /// The recorded answer of a call, if there is one. `None` means: ask, and record.
@@ -240,46 +222,42 @@ impl Caller {
 
     async fn generate_one(
         &self,
-        role: &str,
+        handle: &Handle<'_>,
         path: CallPath,
         prompt: Prompt,
         mut sampling: Sampling,
     ) -> Result<Completion, HostError> {
         seeds::fill(&mut sampling, self.sample.seed, &path);
-        let name = self.model_name(role)?;
-        let asked = Asked::new(
-            path,
-            CallKind::Generate,
-            &GenerateCall { model: name, prompt: &prompt, sampling: &sampling },
-        )?;
+        let call = GenerateCall { whom: handle.whom(), prompt: &prompt, sampling: &sampling };
+        let asked = Asked::new(path, CallKind::Generate, &call)?;
         if let Some(answer) = self.recall(&asked) {
             return answer;
         }
         let started = Instant::now();
-        let answer = self.model(role)?.generate(GenerateRequest { prompt, sampling, stream: None }).await;
+        let answer = self.model(handle)?.generate(GenerateRequest { prompt, sampling, stream: None }).await;
         let tokens = answer
             .as_ref()
             .map_or((0, 0), |completion: &Completion| (completion.prompt_tokens, length(&completion.tokens)));
-        self.record(asked, Some(name), answer, tokens, started).await
+        self.record(asked, Some(handle.name), answer, tokens, started).await
     }
 
     async fn score_one(
         &self,
-        role: &str,
+        handle: &Handle<'_>,
         path: CallPath,
         request: ScoreRequest,
     ) -> Result<Vec<ContinuationScore>, HostError> {
-        let name = self.model_name(role)?;
-        let asked = Asked::new(path, CallKind::Score, &ScoreCall { model: name, request: &request })?;
+        let call = ScoreCall { whom: handle.whom(), request: &request };
+        let asked = Asked::new(path, CallKind::Score, &call)?;
         if let Some(answer) = self.recall(&asked) {
             return answer;
         }
         let started = Instant::now();
-        let model = self.model(role)?;
+        let model = self.model(handle)?;
         let prompt_tokens = model.count_tokens(&request.prompt).unwrap_or(0);
         let answer = model.score(request).await;
         let scored = answer.iter().flatten().map(|score| length(&score.token_logprobs)).sum::<u32>();
-        self.record(asked, Some(name), answer, (prompt_tokens + scored, 0), started).await
+        self.record(asked, Some(handle.name), answer, (prompt_tokens + scored, 0), started).await
     }
 
     async fn assess_one(&self, slot: &str, path: CallPath, exchange: Exchange) -> Result<Verdict, HostError> {
@@ -334,15 +312,36 @@ impl Caller {
         prompt: &Prompt,
         ask: impl FnOnce(&dyn Model) -> Result<Answer, HostError> + Send,
     ) -> Result<Answer, HostError> {
-        let name = self.model_name(role)?;
-        let asked = Asked::new(self.next_path(), kind, &TextCall { model: name, prompt })?;
+        let model = self.model_name(role)?;
+        let asked = Asked::new(self.next_path(), kind, &TextCall { model, prompt })?;
         if let Some(answer) = self.recall(&asked) {
             return answer;
         }
         let started = Instant::now();
-        let answer = ask(self.model(role)?.as_ref());
-        self.record(asked, Some(name), answer, (0, 0), started).await
+        let answer = ask(self.model(&unchanged(model))?.as_ref());
+        self.record(asked, Some(model), answer, (0, 0), started).await
     }
+
+    /// A question about the model's file, away from the tasks that must not wait for a disk.
+    async fn look_into<Answer: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        model: &str,
+        asked: Asked,
+        ask: impl FnOnce(&dyn Model) -> Result<Answer, HostError> + Send + 'static,
+    ) -> Result<Answer, HostError> {
+        if let Some(answer) = self.recall(&asked) {
+            return answer;
+        }
+        let started = Instant::now();
+        let open = self.model(&unchanged(model))?;
+        let answer = tokio::task::spawn_blocking(move || ask(open.as_ref())).await;
+        let answer = answer.unwrap_or_else(|error| Err(HostError::Engine(error.to_string())));
+        self.record(asked, Some(model), answer, (0, 0), started).await
+    }
+}
+
+fn unchanged(name: &str) -> Handle<'_> {
+    Handle { name, changes: &[], digest: None }
 }
 
 #[async_trait]
@@ -357,40 +356,141 @@ impl Services for Caller {
         self.bound.sampling.get(role).cloned().unwrap_or_default()
     }
 
-    async fn count_tokens(&self, role: &str, prompt: Prompt) -> Result<u32, HostError> {
-        self.look_up(role, CallKind::CountTokens, &prompt, |model| model.count_tokens(&prompt)).await
+    async fn count_tokens(&self, model: &ModelRef, prompt: Prompt) -> Result<u32, HostError> {
+        self.look_up(&model.role, CallKind::CountTokens, &prompt, |model| model.count_tokens(&prompt)).await
     }
 
-    async fn render(&self, role: &str, prompt: Prompt) -> Result<String, HostError> {
-        self.look_up(role, CallKind::Render, &prompt, |model| model.render(&prompt)).await
+    async fn render(&self, model: &ModelRef, prompt: Prompt) -> Result<String, HostError> {
+        self.look_up(&model.role, CallKind::Render, &prompt, |model| model.render(&prompt)).await
     }
 
     async fn generate(
         &self,
-        role: &str,
+        model: &ModelRef,
         prompts: Vec<Prompt>,
         sampling: Sampling,
     ) -> Vec<Result<Completion, HostError>> {
+        let handle = &self.handle(model);
         // Paths are given out in the order of the prompts, whichever is answered first.
         let calls: Vec<_> = prompts.into_iter().map(|prompt| (self.next_path(), prompt)).collect();
-        join_all(
-            calls.into_iter().map(|(path, prompt)| self.generate_one(role, path, prompt, sampling.clone())),
-        )
+        join_all(calls.into_iter().map(|(path, prompt)| {
+            let sampling = sampling.clone();
+            async move {
+                let handle = handle.as_ref().map_err(Clone::clone)?;
+                self.generate_one(handle, path, prompt, sampling).await
+            }
+        }))
         .await
     }
 
     async fn score(
         &self,
-        role: &str,
+        model: &ModelRef,
         requests: Vec<ScoreRequest>,
     ) -> Vec<Result<Vec<ContinuationScore>, HostError>> {
+        let handle = &self.handle(model);
         let calls: Vec<_> = requests.into_iter().map(|request| (self.next_path(), request)).collect();
-        join_all(calls.into_iter().map(|(path, request)| self.score_one(role, path, request))).await
+        join_all(calls.into_iter().map(|(path, request)| async move {
+            let handle = handle.as_ref().map_err(Clone::clone)?;
+            self.score_one(handle, path, request).await
+        }))
+        .await
     }
 
     async fn assess(&self, judge: &str, exchanges: Vec<Exchange>) -> Vec<Result<Verdict, HostError>> {
         let calls: Vec<_> = exchanges.into_iter().map(|exchange| (self.next_path(), exchange)).collect();
         join_all(calls.into_iter().map(|(path, exchange)| self.assess_one(judge, path, exchange))).await
+    }
+
+    async fn capture(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        spec: CaptureSpec,
+    ) -> Vec<Result<Kept, HostError>> {
+        self.capture_all(model, prompts, &spec).await
+    }
+
+    async fn trace(
+        &self,
+        model: &ModelRef,
+        prompts: Vec<Prompt>,
+        sampling: Sampling,
+        spec: CaptureSpec,
+    ) -> Vec<Result<(Completion, Kept), HostError>> {
+        self.trace_all(model, prompts, &sampling, &spec).await
+    }
+
+    async fn read_capture(
+        &self,
+        capture: u64,
+        layer: u32,
+        first_row: u32,
+        rows: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        self.read_kept(capture, layer, first_row, rows).await
+    }
+
+    fn release_capture(&self, capture: u64) {
+        self.release(capture);
+    }
+
+    async fn intervene(&self, model: &ModelRef, changes: Vec<Intervention>) -> Result<(), HostError> {
+        let handle = self.handle(model)?;
+        let call = InterveneCall { whom: handle.whom(), add: ChangeForm::of(&changes) };
+        let asked = Asked::new(self.next_path(), CallKind::Intervene, &call)?;
+        if let Some(answer) = self.recall(&asked) {
+            return answer;
+        }
+        let started = Instant::now();
+        let all =
+            ModelRef { role: model.role.clone(), changes: [model.changes.as_slice(), &changes].concat() };
+        let answer = self.model(&self.handle(&all)?).map(drop);
+        self.record(asked, Some(handle.name), answer, (0, 0), started).await
+    }
+
+    async fn tensors(&self, model: &ModelRef) -> Result<Vec<TensorInfo>, HostError> {
+        let name = self.model_name(&model.role)?;
+        let asked = Asked::new(self.next_path(), CallKind::Tensors, &TensorsCall { model: name })?;
+        self.look_into(name, asked, |model| model.tensors()).await
+    }
+
+    async fn read_tensor(
+        &self,
+        model: &ModelRef,
+        name: &str,
+        first: u64,
+        count: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        let whose = self.model_name(&model.role)?;
+        let call = ReadTensorCall { model: whose, name, first, count };
+        let asked = Asked::new(self.next_path(), CallKind::ReadTensor, &call)?;
+        let name = name.to_owned();
+        let read = move |model: &dyn Model| model.read_tensor(&name, first, count).map(Floats);
+        self.look_into(whose, asked, read).await.map(|Floats(numbers)| numbers)
+    }
+
+    async fn importance(
+        &self,
+        model: &ModelRef,
+        request: ImportanceRequest,
+    ) -> Result<Vec<MatrixImportance>, HostError> {
+        let handle = self.handle(model)?;
+        let call = ImportanceCall { whom: handle.whom(), request: &request };
+        let asked = Asked::new(self.next_path(), CallKind::Importance, &call)?;
+        let of_forms = |forms: Vec<MatrixForm>| forms.into_iter().map(MatrixImportance::from).collect();
+        if let Some(answer) = self.recall(&asked) {
+            return answer.map(of_forms);
+        }
+        let started = Instant::now();
+        let model = self.model_with_gradients(&handle)?;
+        // Nothing else runs beside a diagnostic, so what the model computes meanwhile is this.
+        let before = model.usage().prompt_tokens;
+        let answer = model.importance(request).await;
+        let tokens = u32::try_from(model.usage().prompt_tokens.saturating_sub(before)).unwrap_or(u32::MAX);
+        let answer =
+            answer.map(|matrices| matrices.into_iter().map(MatrixForm::from).collect::<Vec<MatrixForm>>());
+        self.record(asked, Some(handle.name), answer, (tokens, 0), started).await.map(of_forms)
     }
 
     fn log(&self, level: LogLevel, text: String) {
@@ -423,48 +523,6 @@ fn no_verdict(name: &str, error: &PluginError) -> HostError {
         }
         other => HostError::Engine(format!("\"{name}\" gave no verdict: {other}")),
     }
-}
-
-/// A call about to be answered.
-struct Asked {
-    path: CallPath,
-    kind: CallKind,
-    json: String,
-    digest: Digest,
-}
-
-impl Asked {
-    fn new(path: CallPath, kind: CallKind, request: &impl Serialize) -> Result<Self, HostError> {
-        let json = serde_json::to_string(request)
-            .map_err(|error| HostError::InvalidArgument(format!("the request has no JSON form: {error}")))?;
-        Ok(Self { path, kind, digest: Digest::of(&json), json })
-    }
-}
-
-#[derive(Serialize)]
-struct GenerateCall<'a> {
-    model: &'a str,
-    prompt: &'a Prompt,
-    sampling: &'a Sampling,
-}
-
-#[derive(Serialize)]
-struct ScoreCall<'a> {
-    model: &'a str,
-    #[serde(flatten)]
-    request: &'a ScoreRequest,
-}
-
-#[derive(Serialize)]
-struct AssessCall<'a> {
-    judge: &'a str,
-    exchange: &'a Exchange,
-}
-
-#[derive(Serialize)]
-struct TextCall<'a> {
-    model: &'a str,
-    prompt: &'a Prompt,
 }
 
 fn length<T>(list: &[T]) -> u32 {

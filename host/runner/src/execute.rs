@@ -7,22 +7,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use sonde_engine::{Model, Usage};
-use sonde_journal::{
-    Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample, SampleRow,
-};
+use sonde_journal::{Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample};
+use sonde_runtime::World;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::RunError;
-use crate::caller::{Bound, Caller, SampleState, Shared};
-use crate::dataset;
-use crate::plan::{Plan, PlannedTask};
+use crate::caller::{Bound, Caller, Models, SampleState, Shared};
+use crate::plan::Plan;
 use crate::progress::{Event, Observer};
-use crate::{seeds, summary};
-
-/// Open models, by their names in the config.
-type Models = BTreeMap<String, Arc<dyn Model>>;
+use crate::{samples, summary};
 
 /// Samples in flight for every slot of the widest model: enough that no slot waits while plugins think.
 const SAMPLES_PER_SLOT: usize = 2;
@@ -67,21 +61,21 @@ pub async fn run(
                 unsummarised.push(name.clone());
             }
         }
-        let counts = counts(journal, &plan)?;
+        let counts = counts(journal, plan.names())?;
         return Ok(RunEnd { interrupted: false, already_done: true, counts, unsummarised });
     }
     if existing.is_none() {
         check_writable(&plan.output)?;
     }
-    let Some(models) = open_models(&plan, observer.as_ref(), &stop)? else {
-        let counts = existing.map(|journal| counts(&journal, &plan)).transpose()?.unwrap_or_default();
+    let Some((models, with_gradients)) = open_models(&plan, observer.as_ref(), &stop)? else {
+        let counts = existing.map(|journal| counts(&journal, plan.names())).transpose()?.unwrap_or_default();
         return Ok(RunEnd { interrupted: true, already_done: false, counts, unsummarised: Vec::new() });
     };
     let journal = match existing {
         Some(journal) => journal,
         None => create(&plan, &models)?,
     };
-    add_samples(&journal, &plan)?;
+    samples::add(&journal, &plan)?;
 
     let mut tasks = Vec::new();
     let mut judges = BTreeMap::new();
@@ -93,7 +87,8 @@ pub async fn run(
         judges.insert(judge.identity.name, Arc::new(judge.bound));
     }
     let slots = models.values().filter_map(|model| model.options().slots).max().unwrap_or(1) as usize;
-    let shared = Arc::new(Shared::new(journal.clone(), models, judges, false, Arc::clone(&observer)));
+    let shared =
+        Arc::new(Shared::new(journal.clone(), models, with_gradients, judges, false, Arc::clone(&observer)));
     let mut execution = Execution { shared, observer, stop, in_flight: slots.max(4) * SAMPLES_PER_SLOT };
     let (mut interrupted, mut unsummarised) = (false, Vec::new());
     for (name, seed, bound) in &tasks {
@@ -117,10 +112,7 @@ pub async fn run(
             unsummarised.push(name.clone());
         }
     }
-    let counts = tasks
-        .iter()
-        .map(|(name, _, _)| Ok((name.clone(), journal.counts(name)?)))
-        .collect::<Result<Vec<_>, JournalError>>()?;
+    let counts = counts(&journal, tasks.iter().map(|(name, ..)| name))?;
     drop(execution);
     if !interrupted {
         journal.seal()?;
@@ -182,13 +174,13 @@ async fn run_sample(shared: Arc<Shared>, bound: Arc<Bound>, sample: Sample) -> R
     }
     let failure = match &ending {
         Ending::Failed(reason) => Some(reason.clone()),
-        Ending::Outcome(_) => None,
+        Ending::Outcome(_) | Ending::Diagnosis(_) => None,
     };
     shared.journal.finish(key, ending, state.take_logs()).await?;
-    Ok(Event::Sample { task, id, failure, usage: usage(&shared.models) })
+    Ok(Event::Sample { task, id, failure, usage: shared.usage() })
 }
 
-/// What the plugin says of a sample.
+/// What the plugin says of a sample; a diagnostic's one sample is all its datasets.
 pub(crate) async fn outcome_of(
     shared: &Arc<Shared>,
     state: &Arc<SampleState>,
@@ -196,25 +188,24 @@ pub(crate) async fn outcome_of(
     row: &str,
 ) -> Ending {
     let invocation = Caller::invocation(shared, state, bound);
-    match bound.plugin.run(invocation, row, &bound.parameters, state.seed).await {
-        Ok(outcome) => Ending::Outcome(outcome),
-        Err(error) => Ending::Failed(error.to_string()),
-    }
+    let (parameters, seed) = (&bound.parameters, state.seed);
+    let ending = if bound.plugin.world() == World::Diagnostic {
+        let datasets = match samples::datasets(row) {
+            Ok(datasets) => datasets,
+            Err(error) => return Ending::Failed(format!("the sample holds no datasets: {error}")),
+        };
+        bound.plugin.diagnose(invocation, &datasets, parameters, seed).await.map(Ending::Diagnosis)
+    } else {
+        bound.plugin.run(invocation, row, parameters, seed).await.map(Ending::Outcome)
+    };
+    ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))
 }
 
-fn usage(models: &Models) -> Usage {
-    models.values().map(|model| model.usage()).fold(Usage::default(), |sum, one| Usage {
-        prompt_tokens: sum.prompt_tokens + one.prompt_tokens,
-        reused_tokens: sum.reused_tokens + one.reused_tokens,
-        generated_tokens: sum.generated_tokens + one.generated_tokens,
-    })
-}
-
-fn counts(journal: &RunFile, plan: &Plan) -> Result<Vec<(String, Counts)>, JournalError> {
-    plan.tasks
-        .iter()
-        .map(|task| Ok((task.identity.name.clone(), journal.counts(&task.identity.name)?)))
-        .collect()
+fn counts<'a>(
+    journal: &RunFile,
+    tasks: impl Iterator<Item = &'a String>,
+) -> Result<Vec<(String, Counts)>, JournalError> {
+    tasks.map(|task| Ok((task.clone(), journal.counts(task)?))).collect()
 }
 
 /// Loading takes long, so a folder that cannot be written is found before.
@@ -229,21 +220,29 @@ fn check_writable(output: &Path) -> Result<(), RunError> {
     std::fs::write(&trial, "").and_then(|()| std::fs::remove_file(&trial)).map_err(refused)
 }
 
-/// `None` when stopped on the way.
+/// The models, and those among them that are opened a second time for their gradients. `None` when stopped on the way.
 fn open_models(
     plan: &Plan,
     observer: &dyn Observer,
     stop: &watch::Receiver<bool>,
-) -> Result<Option<Models>, RunError> {
-    let mut models = Models::new();
+) -> Result<Option<(Models, Models)>, RunError> {
+    let (mut models, mut with_gradients) = (Models::new(), Models::new());
+    plan.notices().into_iter().for_each(|text| observer.notice(Event::Notice { text }));
     for model in &plan.models {
+        let name = &model.name;
         if *stop.borrow() {
             return Ok(None);
         }
-        observer.notice(Event::Loading { model: model.name.clone() });
-        models.insert(model.name.clone(), sonde_engine::open(&model.path, &model.options)?);
+        observer.notice(Event::Loading { model: name.clone() });
+        models.insert(name.clone(), model.engine.open(&model.path, &model.options)?);
+        if let Some(second) = model.second {
+            if *stop.borrow() {
+                return Ok(None);
+            }
+            with_gradients.insert(name.clone(), second.open(&model.path, &model.options)?);
+        }
     }
-    Ok(Some(models))
+    Ok(Some((models, with_gradients)))
 }
 
 fn create(plan: &Plan, models: &Models) -> Result<RunFile, RunError> {
@@ -278,8 +277,9 @@ fn create(plan: &Plan, models: &Models) -> Result<RunFile, RunError> {
                     digest: planned.digest,
                     bytes: planned.bytes,
                     info: model.info().clone(),
-                    engine: "llama".to_owned(),
-                    engine_version: sonde_engine::version().to_owned(),
+                    engine: planned.engine.as_str().to_owned(),
+                    engine_version: planned.engine.version().to_owned(),
+                    gradients: planned.second.map(|second| second.version().to_owned()),
                     threads: model.options().threads.unwrap_or(0),
                     slots: model.options().slots.unwrap_or(0),
                     seed: plan.config.seed,
@@ -331,33 +331,6 @@ fn difference(then: &serde_json::Value, now: &serde_json::Value) -> Option<Strin
         }
     }
     None
-}
-
-fn add_samples(journal: &RunFile, plan: &Plan) -> Result<(), RunError> {
-    for task in &plan.tasks {
-        let name = &task.identity.name;
-        if journal.samples_complete(name)? {
-            continue;
-        }
-        let rows = dataset::open_selected(&task.dataset_path, &task.dataset, task.selection)?;
-        let rows = (1..).zip(rows).map(|(ordinal, row)| Ok::<_, RunError>(sample_row(task, ordinal, row)));
-        journal.add_samples(name, rows)?;
-    }
-    Ok(())
-}
-
-fn sample_row(task: &PlannedTask, ordinal: u64, row: dataset::Row) -> SampleRow {
-    let name = &task.identity.name;
-    let columns = |record| task.columns.map_columns(record).map_err(|error| error.to_string());
-    let value = row.value.and_then(columns).map(|record| serde_json::Value::Object(record).to_string());
-    SampleRow {
-        task: name.clone(),
-        ordinal,
-        id: format!("{name}/{ordinal}"),
-        row: value.map_err(|reason| format!("{}: {reason}", row.origin)),
-        origin: row.origin,
-        seed: seeds::of_sample(task.identity.seed, name, ordinal),
-    }
 }
 
 #[cfg(test)]

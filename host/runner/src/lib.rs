@@ -7,6 +7,7 @@
 mod caller;
 pub mod config;
 pub mod dataset;
+mod engines;
 mod error;
 mod execute;
 mod host;
@@ -14,13 +15,15 @@ mod paths;
 mod plan;
 pub mod plugins;
 mod progress;
+mod samples;
 mod seeds;
 mod summary;
 mod verify;
 
+pub use engines::ModelEngine;
 pub use error::RunError;
 pub use execute::{RunEnd, run};
 pub use paths::tidied;
-pub use plan::{Plan, PlannedJudge, PlannedModel, PlannedTask, plan};
+pub use plan::{Plan, PlannedDataset, PlannedJudge, PlannedModel, PlannedTask, TaskData, plan};
 pub use progress::{Event, Observer};
 pub use verify::{Verification, verify};

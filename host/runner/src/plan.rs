@@ -1,28 +1,33 @@
 //! A config becomes a plan: every file found and hashed, every plugin read and matched with what the config gives it.
 //!
 //! Everything that can be known to fail fails here, before a model is loaded. `sonde run --dry-run` stops after it.
+//! `bindings` matches models, judges, grants, limits and parameters, `datasets` files of rows, `models` engines.
 
 pub(crate) mod bindings;
+mod datasets;
+mod models;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sonde_contract::{Digest, Sampling};
 use sonde_engine::OpenOptions;
-use sonde_journal::{DatasetIdentity, JudgeIdentity, PluginIdentity, TaskIdentity};
+use sonde_journal::{JudgeIdentity, PluginIdentity, TaskIdentity};
 use sonde_runtime::{Plugin, Runtime, World};
 
 use crate::RunError;
-use crate::caller::Bound;
+use crate::caller::{Bindings, Bound};
 use crate::config::nearest::did_you_mean;
-use crate::config::{
-    Config, DatasetConfig, Format, JudgeConfig, LoadedConfig, ModelConfig, Precision, TaskConfig,
-};
-use crate::dataset::{self, Selection, TaskColumns};
+use crate::config::{Config, JudgeConfig, LoadedConfig, TaskConfig};
+use crate::dataset::Selection;
+use crate::engines::ModelEngine;
 use crate::paths::tidied;
 use crate::plugins;
+use datasets::Found;
+pub use datasets::{PlannedDataset, TaskData};
 
 /// What a run will do.
 pub struct Plan {
@@ -47,12 +52,18 @@ pub struct Plan {
 pub struct PlannedModel {
     /// Its name in the config.
     pub name: String,
-    /// The file.
+    /// The file, or the folder.
     pub path: PathBuf,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; of a folder, over its files' names and digests.
     pub digest: Digest,
-    /// Size of the file.
+    /// Size of the file, or of the folder's files together.
     pub bytes: u64,
+    /// What executes it.
+    pub engine: ModelEngine,
+    /// What executes it a second time, for gradients that the first engine has not.
+    pub second: Option<ModelEngine>,
+    /// Tasks that can ask for gradients and will be refused, because the config wants an engine that has none.
+    pub without_gradients: Vec<String>,
     /// How to open it.
     pub options: OpenOptions,
 }
@@ -65,17 +76,13 @@ pub struct PlannedJudge {
     pub(crate) file: PluginFile,
 }
 
-/// A benchmark bound to its dataset, models and judges.
+/// A benchmark or diagnostic bound to its data, models and judges.
 pub struct PlannedTask {
     /// What the run file says of it.
     pub identity: TaskIdentity,
-    /// The dataset's file.
-    pub dataset_path: PathBuf,
-    /// How to read it.
-    pub dataset: DatasetConfig,
-    /// From the file's columns to the plugin's.
-    pub columns: TaskColumns,
-    /// Which rows.
+    /// What it reads.
+    pub data: TaskData,
+    /// Which rows, of each dataset.
     pub selection: Selection,
     pub(crate) bound: Bound,
     pub(crate) file: PluginFile,
@@ -92,6 +99,35 @@ impl PlannedTask {
     /// Its plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.bound.plugin
+    }
+}
+
+impl Plan {
+    /// What a reader may not expect of the plan, a sentence each.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        for PlannedModel { name, engine, second, without_gradients, .. } in &self.models {
+            if let Some(second) = second {
+                notices.push(format!(
+                    "opening {name} a second time with {}, which has gradients",
+                    second.as_str()
+                ));
+            }
+            if !without_gradients.is_empty() {
+                notices.push(format!(
+                    "{} may ask for gradients, and {}, with which {name} is opened, has none; without `engine` it is opened \
+                     a second time with candle",
+                    without_gradients.join(", "),
+                    engine.as_str()
+                ));
+            }
+        }
+        notices
+    }
+
+    /// The names of the tasks, in the config's order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.tasks.iter().map(|task| &task.identity.name)
     }
 }
 
@@ -125,7 +161,7 @@ pub async fn plan(loaded: &LoadedConfig, runtime: &Runtime) -> Result<Plan, RunE
         let by_task = tasks.iter().any(|task| task.identity.models.values().any(|used| used == name));
         let by_judge = judges.iter().any(|judge| judge.identity.model.as_ref() == Some(name));
         if by_task || by_judge {
-            models.push(planner.model(name, model)?);
+            models.push(planner.model(name, model, &tasks)?);
         }
     }
     let digest = digest(config, &models, &judges, &tasks)?;
@@ -149,20 +185,42 @@ fn digest(
 ) -> Result<Digest, serde_json::Error> {
     let models: Vec<Value> = models
         .iter()
-        .map(|model| json!([model.name, model.digest, model.options.context, model.options.precision]))
+        .map(|model| {
+            let options = &model.options;
+            let second = model.second.map(ModelEngine::as_str);
+            // Blocks computed on a GPU round otherwise than those on the CPU.
+            json!([
+                model.name,
+                model.digest,
+                options.context,
+                options.precision,
+                options.gpu_layers,
+                model.engine.as_str(),
+                second
+            ])
+        })
         .collect();
     let judges: Vec<&JudgeIdentity> = judges.iter().map(|judge| &judge.identity).collect();
     let tasks = tasks
         .iter()
         .map(|task| {
             let mut identity = serde_json::to_value(&task.identity)?;
-            if let Some(path) = identity.pointer_mut("/dataset/path") {
-                *path = Value::Null;
+            let named = identity.get("datasets").and_then(Value::as_object).into_iter().flatten();
+            let named: Vec<_> = named.map(|(name, _)| format!("/datasets/{}/path", pointed(name))).collect();
+            for place in named.into_iter().chain(["/dataset/path".to_owned()]) {
+                if let Some(path) = identity.pointer_mut(&place) {
+                    *path = Value::Null;
+                }
             }
             Ok(identity)
         })
         .collect::<Result<Vec<_>, serde_json::Error>>()?;
     Digest::of_json(&json!([models, judges, tasks, config.reproducible]))
+}
+
+/// A key as a JSON pointer has it.
+fn pointed(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 struct Planner<'a> {
@@ -171,29 +229,6 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn model(&self, name: &str, model: &ModelConfig) -> Result<PlannedModel, RunError> {
-        let path = tidied(&self.loaded.resolve(&model.path));
-        let digest = self.digest_of(&path, &format!("models.{name}.path"))?;
-        sonde_engine::check(&path)
-            .map_err(|error| self.at(&format!("models.{name}.path"), error.to_string()))?;
-        self.check_pin(model.digest, digest, &path, &format!("models.{name}.digest"))?;
-        let bytes = std::fs::metadata(&path)
-            .map_err(|reason| RunError::Unreadable { path: path.clone(), reason })?
-            .len();
-        let options = OpenOptions {
-            context: model.context,
-            slots: model.slots,
-            threads: model.threads,
-            gpu_layers: model.gpu_layers,
-            precision: match model.precision {
-                Precision::Fast => sonde_engine::Precision::Fast,
-                Precision::Exact => sonde_engine::Precision::Exact,
-            },
-            reproducible: self.loaded.config.reproducible,
-        };
-        Ok(PlannedModel { name: name.to_owned(), path, digest, bytes, options })
-    }
-
     async fn plugin(
         &self,
         named: &str,
@@ -221,53 +256,25 @@ impl Planner<'_> {
     async fn task(&self, task: &TaskConfig) -> Result<PlannedTask, RunError> {
         let key = format!("tasks.{}", task.name);
         let (plugin, file) = self.plugin(&task.plugin, task.digest, &key).await?;
-        self.check_world(&plugin, World::Benchmark, &key)?;
+        self.check_world(&plugin, &[World::Benchmark, World::Diagnostic], &key)?;
         let about = plugin.about();
         let config = &self.loaded.config;
         let models = bindings::models(self.loaded, &key, about, &task.models)?;
         let judges = bindings::judges(self.loaded, &key, about, &task.judges)?;
         let grants = bindings::grants(self.loaded, &key, &plugin, task.grants.as_deref())?;
-        let limits = bindings::limits(self.loaded, &key, &task.limits)?;
+        let limits = bindings::limits(self.loaded, &key, plugin.world(), &task.limits)?;
         bindings::check_parameters(self.loaded, &key, about, &task.parameters)?;
         let sampling: BTreeMap<String, Sampling> = models
             .iter()
             .filter_map(|(slot, model)| Some((slot.clone(), task.sampling.over(self.base_sampling(model)?))))
             .collect();
 
-        let Some(dataset) = &task.dataset else {
-            return Err(self.at(
-                &key,
-                format!(
-                    "needs a dataset: benchmarks run once per row; add `dataset: {{ path: … }}` for {}",
-                    about.name
-                ),
-            ));
-        };
-        let dataset_path = tidied(&self.loaded.resolve(&dataset.path));
-        let (path_key, columns_key) = (format!("{key}.dataset.path"), format!("{key}.dataset.columns"));
-        let columns = TaskColumns::new(&about.columns, &dataset.columns)
-            .map_err(|error| self.at(&columns_key, error.to_string()))?;
-        let present = dataset::first_columns(&dataset_path, dataset).map_err(|error| {
-            let hint = if dataset_path.exists() { String::new() } else { neighbours(&dataset_path) };
-            self.at(&path_key, format!("{error}{hint}"))
-        })?;
-        columns.check_columns(&present).map_err(|error| {
-            self.at(&columns_key, format!("the dataset {}: {error}", dataset_path.display()))
-        })?;
+        let Found { data, dataset, datasets } = self.data(&key, &plugin, task)?;
         let identity = TaskIdentity {
             name: task.name.clone(),
             plugin: plugin.digest(),
-            dataset: DatasetIdentity {
-                path: dataset_path.display().to_string(),
-                digest: self.digest_of(&dataset_path, &path_key)?,
-                format: format_of(&dataset_path, dataset),
-                columns: dataset
-                    .columns
-                    .iter()
-                    .map(|(plugin, file)| (plugin.clone(), file.clone()))
-                    .collect(),
-                records: dataset.records.clone(),
-            },
+            dataset,
+            datasets,
             models: models.clone(),
             judges: judges.clone(),
             parameters: Value::Object(task.parameters.clone()),
@@ -279,14 +286,13 @@ impl Planner<'_> {
             limits: serde_json::to_value(&limits)?,
         };
         let parameters = serde_json::to_string(&task.parameters)?;
-        let title = bindings::title(&plugin);
+        let title = plugin.name().to_string();
+        let bindings = Arc::new(Bindings { title, models, sampling, judges });
         Ok(PlannedTask {
             identity,
-            dataset_path,
-            dataset: dataset.clone(),
-            columns,
+            data,
             selection: Selection::of(config, task),
-            bound: Bound { plugin, title, models, sampling, judges, parameters, grants, limits },
+            bound: Bound { plugin, bindings, parameters, grants, limits },
             file,
         })
     }
@@ -294,14 +300,14 @@ impl Planner<'_> {
     async fn judge(&self, name: &str, judge: &JudgeConfig) -> Result<PlannedJudge, RunError> {
         let key = format!("judges.{name}");
         let (plugin, file) = self.plugin(&judge.plugin, judge.digest, &key).await?;
-        self.check_world(&plugin, World::Judge, &key)?;
+        self.check_world(&plugin, &[World::Judge], &key)?;
         let about = plugin.about();
         let needs_model = about.models.iter().any(|slot| slot.required);
         if needs_model && judge.model.is_none() {
             return Err(self.at(&key, format!("needs a model: {} asks one; add `model: NAME`", about.name)));
         }
         let grants = bindings::grants(self.loaded, &key, &plugin, judge.grants.as_deref())?;
-        let limits = bindings::limits(self.loaded, &key, &judge.limits)?;
+        let limits = bindings::limits(self.loaded, &key, plugin.world(), &judge.limits)?;
         bindings::check_parameters(self.loaded, &key, about, &judge.parameters)?;
         let base = judge.model.as_ref().and_then(|model| self.base_sampling(model)).unwrap_or_default();
         let sampling = judge.sampling.over(base);
@@ -322,11 +328,12 @@ impl Planner<'_> {
         self.loaded.config.models.get(model).map(|model| model.sampling.over(Sampling::default()))
     }
 
-    fn check_world(&self, plugin: &Plugin, wanted: World, key: &str) -> Result<(), RunError> {
-        if plugin.world() == wanted {
+    fn check_world(&self, plugin: &Plugin, wanted: &[World], key: &str) -> Result<(), RunError> {
+        if wanted.contains(&plugin.world()) {
             return Ok(());
         }
         let key = format!("{key}.plugin");
+        let wanted = wanted.iter().map(World::to_string).collect::<Vec<_>>().join(" or a ");
         Err(self.at(
             &key,
             format!("a {wanted} is needed here, and {} is a {}", plugin.about().name, plugin.world()),
@@ -334,7 +341,7 @@ impl Planner<'_> {
     }
 
     fn digest_of(&self, path: &Path, key: &str) -> Result<Digest, RunError> {
-        Digest::of_file(path).map_err(|reason| {
+        models::digest(path).map_err(|reason| {
             let hint = if reason.kind() == ErrorKind::NotFound { neighbours(path) } else { String::new() };
             self.at(key, format!("cannot read {}: {reason}{hint}", path.display()))
         })
@@ -358,13 +365,6 @@ impl Planner<'_> {
     fn at(&self, key: &str, what: String) -> RunError {
         bindings::at(self.loaded, key, what)
     }
-}
-
-fn format_of(path: &Path, dataset: &DatasetConfig) -> String {
-    let format = dataset.format.or_else(|| Format::of(path));
-    format
-        .and_then(|format| serde_json::to_value(format).ok()?.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// The end of a message about a file that is not there: what its folder holds instead.

@@ -11,6 +11,11 @@ pub enum Event {
         /// Its name in the config.
         model: String,
     },
+    /// Something about the plan that a reader will want to know.
+    Notice {
+        /// A sentence.
+        text: String,
+    },
     /// A task begins, or goes on.
     Task {
         /// Its name.

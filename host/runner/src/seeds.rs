@@ -19,7 +19,7 @@ fn derive(seed: u64, parts: &[&[u8]]) -> u64 {
     let mut writer = DigestWriter::default();
     writer.field(seed.to_le_bytes());
     parts.iter().for_each(|part| writer.field(part));
-    writer.finish().as_bytes().iter().take(8).fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
+    writer.finish().seed()
 }
 
 #[cfg(test)]

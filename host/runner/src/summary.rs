@@ -1,16 +1,16 @@
-//! From outcomes to metrics: the plugin sums up, the host adds the intervals.
+//! From outcomes to metrics: the plugin sums up, the host adds the intervals. A diagnosis has its metrics already.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sonde_contract::{
-    Completion, ContinuationScore, Exchange, HostError, ModelInfo, Outcome, Prompt, Sampling, ScoreRequest,
-    Summary, Verdict,
+    CaptureSpec, Completion, ContinuationScore, Exchange, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, ModelInfo, Outcome, Prompt, Sampling, ScoreRequest, Summary, TensorInfo, Verdict,
 };
-use sonde_journal::RunFile;
+use sonde_journal::{Ending, RunFile};
 use sonde_report::statistics::{GivenIntervals, Resampler, TaskResult};
-use sonde_runtime::{Invocation, LogLevel, PluginError, Services};
+use sonde_runtime::{Invocation, Kept, LogLevel, ModelRef, PluginError, Services, World};
 
 use crate::RunError;
 use crate::caller::Bound;
@@ -24,7 +24,7 @@ const RESAMPLED_OUTCOMES: usize = 1_000_000;
 /// The key under which a result says that the plugin could not sum up, and why.
 const FAILURE: &str = "failure";
 
-/// Computes a task's result, a [`TaskResult`] as JSON, from its recorded outcomes. The same outcomes and seed give the
+/// Computes a task's result, a [`TaskResult`] as JSON, from its recorded outcomes or diagnosis. The same outcomes and seed give the
 /// same result. A plugin that cannot sum up leaves a result without metrics that says so; see [`failure`].
 pub(crate) async fn summarise(
     journal: &RunFile,
@@ -32,6 +32,9 @@ pub(crate) async fn summarise(
     bound: &Bound,
     seed: u64,
 ) -> Result<Value, RunError> {
+    if bound.plugin.world() == World::Diagnostic {
+        return diagnosed(journal, task, seed);
+    }
     let outcomes = journal
         .outcomes(task)?
         .map(|outcome| outcome.map(|(_, outcome)| outcome))
@@ -53,6 +56,21 @@ pub(crate) async fn summarise(
         }
         intervals.fill(&mut result.metrics);
     }
+    Ok(serde_json::to_value(&result)?)
+}
+
+/// A diagnostic sums up itself. Where it failed there are no metrics, and a note says why.
+fn diagnosed(journal: &RunFile, task: &str, seed: u64) -> Result<Value, RunError> {
+    let result = match journal.diagnosis(task)? {
+        Some(diagnosis) => TaskResult::new(&diagnosis.summary, seed),
+        None => {
+            let reason = match journal.endings(task)?.next().transpose()?.map(|ended| ended.ending) {
+                Some(Ending::Failed(reason)) => reason,
+                _ => "it did not end".to_owned(),
+            };
+            TaskResult { notes: vec![format!("there is no diagnosis: {reason}")], ..TaskResult::default() }
+        }
+    };
     Ok(serde_json::to_value(&result)?)
 }
 
@@ -97,17 +115,17 @@ impl Services for NoServices {
         Sampling::default()
     }
 
-    async fn count_tokens(&self, _role: &str, _prompt: Prompt) -> Result<u32, HostError> {
+    async fn count_tokens(&self, _model: &ModelRef, _prompt: Prompt) -> Result<u32, HostError> {
         Err(denied())
     }
 
-    async fn render(&self, _role: &str, _prompt: Prompt) -> Result<String, HostError> {
+    async fn render(&self, _model: &ModelRef, _prompt: Prompt) -> Result<String, HostError> {
         Err(denied())
     }
 
     async fn generate(
         &self,
-        _role: &str,
+        _model: &ModelRef,
         prompts: Vec<Prompt>,
         _sampling: Sampling,
     ) -> Vec<Result<Completion, HostError>> {
@@ -116,7 +134,7 @@ impl Services for NoServices {
 
     async fn score(
         &self,
-        _role: &str,
+        _model: &ModelRef,
         requests: Vec<ScoreRequest>,
     ) -> Vec<Result<Vec<ContinuationScore>, HostError>> {
         requests.iter().map(|_| Err(denied())).collect()
@@ -124,6 +142,63 @@ impl Services for NoServices {
 
     async fn assess(&self, _judge: &str, exchanges: Vec<Exchange>) -> Vec<Result<Verdict, HostError>> {
         exchanges.iter().map(|_| Err(denied())).collect()
+    }
+
+    async fn capture(
+        &self,
+        _model: &ModelRef,
+        prompts: Vec<Prompt>,
+        _spec: CaptureSpec,
+    ) -> Vec<Result<Kept, HostError>> {
+        prompts.iter().map(|_| Err(denied())).collect()
+    }
+
+    async fn trace(
+        &self,
+        _model: &ModelRef,
+        prompts: Vec<Prompt>,
+        _sampling: Sampling,
+        _spec: CaptureSpec,
+    ) -> Vec<Result<(Completion, Kept), HostError>> {
+        prompts.iter().map(|_| Err(denied())).collect()
+    }
+
+    async fn read_capture(
+        &self,
+        _capture: u64,
+        _layer: u32,
+        _first_row: u32,
+        _rows: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        Err(denied())
+    }
+
+    fn release_capture(&self, _capture: u64) {}
+
+    async fn intervene(&self, _model: &ModelRef, _changes: Vec<Intervention>) -> Result<(), HostError> {
+        Err(denied())
+    }
+
+    async fn tensors(&self, _model: &ModelRef) -> Result<Vec<TensorInfo>, HostError> {
+        Err(denied())
+    }
+
+    async fn read_tensor(
+        &self,
+        _model: &ModelRef,
+        _name: &str,
+        _first: u64,
+        _count: u32,
+    ) -> Result<Vec<f32>, HostError> {
+        Err(denied())
+    }
+
+    async fn importance(
+        &self,
+        _model: &ModelRef,
+        _request: ImportanceRequest,
+    ) -> Result<Vec<MatrixImportance>, HostError> {
+        Err(denied())
     }
 
     fn log(&self, _level: LogLevel, _text: String) {}

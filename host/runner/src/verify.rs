@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use sonde_contract::{Diagnosis, Finding};
 use sonde_journal::{Damage, Ending, Integrity, PluginIdentity, RunFile, Sample};
 use sonde_runtime::{Grants, Limits, Plugin, Runtime};
 use tokio::task::JoinSet;
 
 use crate::RunError;
-use crate::caller::{Bound, SampleState, Shared};
+use crate::caller::{Bindings, Bound, Models, SampleState, Shared};
 use crate::execute::outcome_of;
 use crate::plan::bindings;
 use crate::progress::{Event, Observer};
@@ -87,15 +88,24 @@ pub async fn verify(
             Arc::new(bindings::judge(plugin(judge.plugin)?, judge, grants, limits)?),
         );
     }
-    let shared = Arc::new(Shared::new(journal.clone(), BTreeMap::new(), judges, true, Arc::clone(&observer)));
+    let shared = Arc::new(Shared::new(
+        journal.clone(),
+        Models::new(),
+        Models::new(),
+        judges,
+        true,
+        Arc::clone(&observer),
+    ));
     for task in &journal.header().tasks {
         let plugin = plugin(task.plugin)?;
         let bound = Arc::new(Bound {
-            title: bindings::title(&plugin),
+            bindings: Arc::new(Bindings {
+                title: plugin.name().to_string(),
+                models: task.models.clone(),
+                sampling: task.sampling.clone(),
+                judges: task.judges.clone(),
+            }),
             plugin,
-            models: task.models.clone(),
-            sampling: task.sampling.clone(),
-            judges: task.judges.clone(),
             parameters: serde_json::to_string(&task.parameters)?,
             grants: task.grants.iter().collect::<Grants>(),
             limits: recorded_limits(&task.limits)?,
@@ -172,19 +182,28 @@ async fn replay_sample(
             (Ending::Failed(then), Ending::Failed(now)) => {
                 format!("it failed with \"{then}\" and now fails with \"{now}\"")
             }
-            (Ending::Failed(then), Ending::Outcome(_)) => {
-                format!("it failed with \"{then}\" and now has an outcome")
-            }
-            (Ending::Outcome(_), Ending::Failed(now)) => {
-                format!("it had an outcome and now fails with \"{now}\"")
-            }
+            (Ending::Failed(then), _) => format!("it failed with \"{then}\" and now has an outcome"),
+            (_, Ending::Failed(now)) => format!("it had an outcome and now fails with \"{now}\""),
             (Ending::Outcome(then), Ending::Outcome(now)) => {
                 let json = |outcome| serde_json::to_string(outcome).unwrap_or_default();
                 format!("its outcome was {} and is now {}", json(then), json(now))
             }
+            (Ending::Diagnosis(then), Ending::Diagnosis(now)) => diagnosis_difference(then, now),
+            _ => "it ended with an outcome where a diagnostic has a diagnosis".to_owned(),
         });
     }
     Ok((sample.id, differences))
+}
+
+/// Where two diagnoses part; in full they can be megabytes.
+fn diagnosis_difference(then: &Diagnosis, now: &Diagnosis) -> String {
+    let json = |finding: Option<&Finding>| serde_json::to_string(&finding).unwrap_or_default();
+    let places = 0..then.findings.len().max(now.findings.len());
+    let mut findings = places.map(|place| (then.findings.get(place), now.findings.get(place)));
+    match findings.find(|(then, now)| then != now) {
+        Some((then, now)) => format!("a finding was {} and is now {}", json(then), json(now)),
+        None => "its metrics, figures or notes differ".to_owned(),
+    }
 }
 
 impl Verification {

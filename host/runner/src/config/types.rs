@@ -37,9 +37,10 @@ config_group! {
 config_group! {
     /// A model and how to load it.
     pub struct ModelConfig {
-        /// The GGUF file.
+        /// The GGUF file, or the folder of a Hugging Face model (`config.json`, `*.safetensors`).
         pub path: PathBuf = "required",
-        /// What executes the model. `auto` takes the engine that can do what the tasks need.
+        /// What executes the model. `auto` takes llama for a GGUF file and candle for a folder, and opens a GGUF file a
+        /// second time with candle where a task needs gradients, which llama has not.
         #[serde(default)]
         pub engine: Engine = "auto",
         /// Tokens that one sequence, prompt and reply together, has room for; at least 1.
@@ -59,7 +60,7 @@ config_group! {
         /// reference implementation to seven digits. `fast` is what llama.cpp does by itself.
         #[serde(default)]
         pub precision: Precision = "fast",
-        /// Refuse to run unless the file has this SHA-256.
+        /// Refuse to run unless the file has this SHA-256. That of a folder is taken over its files' names and digests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub digest: Option<Digest> = "any file is accepted",
         /// How this model chooses tokens, where neither task nor judge says otherwise.
@@ -111,10 +112,10 @@ config_group! {
         /// Which judge stands where: the plugin's name for it, then a name under `judges`.
         #[serde(default)]
         pub judges: IndexMap<String, String> = "{}",
-        /// The rows of a benchmark; each is one sample.
+        /// The rows of a benchmark; each is one sample. A diagnostic that reads only one dataset may have it here too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub dataset: Option<DatasetConfig> = "none",
-        /// Further datasets, by the plugin's name for each.
+        /// The datasets of a diagnostic, by its name for each; `sonde plugin inspect` lists them.
         #[serde(default)]
         pub datasets: IndexMap<String, DatasetConfig> = "{}",
         /// What the plugin is told. Its keys are the plugin's own: see `sonde plugin inspect`.
@@ -123,7 +124,7 @@ config_group! {
         /// How models choose tokens in this task; overrides the models' own settings.
         #[serde(default)]
         pub sampling: SamplingConfig = "the model's",
-        /// At most this many rows of `dataset`, at least 1.
+        /// At most this many rows of `dataset`, or of each of `datasets`; at least 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub limit: Option<u64> = "all rows",
         /// Whether `limit` draws rows at random with the seed instead of taking the first ones. The drawn rows keep
@@ -133,10 +134,10 @@ config_group! {
         /// The seed of `shuffle` and of sampling.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub seed: Option<u64> = "the run's seed",
-        /// What the plugin may ask of the host: `generation` (its models), `judging` (its judges), `log`. An empty list
-        /// grants nothing.
+        /// What the plugin may ask of the host: `generation` (its models), `judging` (its judges), `log`; a diagnostic
+        /// also `activations` (the models' states), `weights` and `gradients`. An empty list grants nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub grants: Option<Vec<String>> = "all three",
+        pub grants: Option<Vec<String>> = "generation, judging and log; for a diagnostic generation, activations and log",
         /// The plugin's limits, where they differ from the defaults, for example `compute_seconds: 60`.
         #[serde(default)]
         pub limits: Map<String, Value> = "{}",
@@ -202,15 +203,17 @@ config_group! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// The engine that can do what the tasks need.
+    /// llama for a GGUF file, candle for a folder, and candle beside llama for gradients.
     #[default]
     Auto,
     /// llama.cpp.
     Llama,
+    /// candle.
+    Candle,
 }
 
 impl Described for Engine {
-    const KIND: Kind = Kind::Choice(&["auto", "llama"]);
+    const KIND: Kind = Kind::Choice(&["auto", "llama", "candle"]);
 }
 
 /// How exactly a model computes.

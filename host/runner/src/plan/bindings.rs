@@ -1,26 +1,22 @@
 //! Matches what a plugin asks for with what the config gives it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use sonde_contract::{About, Slot};
 use sonde_journal::JudgeIdentity;
-use sonde_runtime::{Grants, Limits, Plugin};
+use sonde_runtime::{Grants, Limits, Plugin, World};
 
 use crate::RunError;
-use crate::caller::Bound;
+use crate::caller::{Bindings, Bound};
 use crate::config::LoadedConfig;
 use crate::config::nearest::did_you_mean;
 
 /// An error at a place of the config, named by its key and its line.
 pub(super) fn at(loaded: &LoadedConfig, key: &str, what: String) -> RunError {
     RunError::Plan(format!("{key} in {}: {what}", loaded.origin(key)))
-}
-
-/// A plugin's name and version.
-pub(crate) fn title(plugin: &Plugin) -> String {
-    format!("{} {}", plugin.about().name, plugin.about().version)
 }
 
 /// A judge with its model under the role "judge".
@@ -32,11 +28,13 @@ pub(crate) fn judge(
 ) -> Result<Bound, RunError> {
     let role = || "judge".to_owned();
     Ok(Bound {
-        title: title(&plugin),
+        bindings: Arc::new(Bindings {
+            title: plugin.name().to_string(),
+            models: identity.model.iter().map(|model| (role(), model.clone())).collect(),
+            sampling: BTreeMap::from([(role(), identity.sampling.clone())]),
+            judges: BTreeMap::new(),
+        }),
         plugin,
-        models: identity.model.iter().map(|model| (role(), model.clone())).collect(),
-        sampling: BTreeMap::from([(role(), identity.sampling.clone())]),
-        judges: BTreeMap::new(),
         parameters: serde_json::to_string(&identity.parameters)?,
         grants,
         limits,
@@ -118,7 +116,7 @@ pub(super) fn grants(
     granted: Option<&[String]>,
 ) -> Result<Grants, RunError> {
     let key = &format!("{key}.grants");
-    let Some(granted) = granted else { return check_grants(loaded, key, plugin, Grants::default()) };
+    let Some(granted) = granted else { return check_grants(loaded, key, plugin, Grants::of(plugin.world())) };
     for name in granted {
         if !Grants::KNOWN.contains(&name.as_str()) {
             let hint = did_you_mean(name, "grants", Grants::KNOWN);
@@ -144,17 +142,18 @@ fn check_grants(
         key,
         format!(
             "plugin {} imports {}, which the run does not grant; `grants: [{}]` would",
-            title(plugin),
+            plugin.name(),
             missing.join(" and "),
             all.join(", ")
         ),
     ))
 }
 
-/// The plugin's limits.
+/// The plugin's limits: what the config states, else its world's defaults.
 pub(super) fn limits(
     loaded: &LoadedConfig,
     key: &str,
+    world: World,
     limits: &Map<String, Value>,
 ) -> Result<Limits, RunError> {
     let key = &format!("{key}.limits");
@@ -165,7 +164,7 @@ pub(super) fn limits(
         let key = &format!("{key}.{unknown}");
         return Err(at(loaded, key, format!("there is no limit \"{unknown}\"; {hint}")));
     }
-    let limits: Limits = serde_json::from_value(Value::Object(limits.clone()))
+    let limits = Limits::overlaid(world, limits)
         .map_err(|error| at(loaded, key, format!("`limits` cannot be read: {error}")))?;
     limits.check().map_err(|what| at(loaded, key, what))?;
     Ok(limits)
