@@ -122,6 +122,12 @@ pub(crate) struct CompareArguments {
     pub(crate) a: PathBuf,
     /// The model to look at, for example a Q4_K_M file
     pub(crate) b: PathBuf,
+    /// What executes the first: auto (llama for a file, candle for a folder), llama or candle
+    #[arg(long, default_value = "auto", value_parser = ["auto", "llama", "candle"])]
+    pub(crate) engine_a: String,
+    /// What executes the second
+    #[arg(long, default_value = "auto", value_parser = ["auto", "llama", "candle"])]
+    pub(crate) engine_b: String,
     /// Texts to read, one per line, instead of the built-in ones
     #[arg(long, value_name = "FILE")]
     pub(crate) texts: Option<PathBuf>,

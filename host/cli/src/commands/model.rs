@@ -1,9 +1,12 @@
 //! `sonde model info FILE` and `sonde model compare A B`
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use comfy_table::CellAlignment;
 use sonde_contract::Digest;
-use sonde_engine::{Comparison, OpenOptions, Precision};
+use sonde_engine::{Comparison, Model, OpenError, OpenOptions, Precision};
 use sonde_runtime::printable;
 
 use crate::arguments::{CompareArguments, InfoArguments};
@@ -40,7 +43,8 @@ pub(crate) async fn compare(arguments: &CompareArguments) -> anyhow::Result<End>
         texts.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     let precision = if arguments.precision == "fast" { Precision::Fast } else { Precision::Exact };
     let options = OpenOptions { slots: Some(1), precision, ..OpenOptions::default() };
-    let (a, b) = (sonde_engine::open(&arguments.a, &options)?, sonde_engine::open(&arguments.b, &options)?);
+    let a = open(&arguments.a, &arguments.engine_a, &options)?;
+    let b = open(&arguments.b, &arguments.engine_b, &options)?;
     let comparison = sonde_engine::compare(a.as_ref(), b.as_ref(), &texts).await?;
     if arguments.json {
         out!("{}", serde_json::to_string_pretty(&comparison)?)?;
@@ -65,6 +69,14 @@ pub(crate) async fn compare(arguments: &CompareArguments) -> anyhow::Result<End>
         next.largest_kl
     )?;
     Ok(End::Success)
+}
+
+fn open(path: &Path, engine: &str, options: &OpenOptions) -> Result<Arc<dyn Model>, OpenError> {
+    if engine == "candle" || (engine == "auto" && path.is_dir()) {
+        sonde_engine::open_candle(path, options)
+    } else {
+        sonde_engine::open(path, options)
+    }
 }
 
 fn layers(comparison: &Comparison) -> comfy_table::Table {
