@@ -134,6 +134,7 @@ impl Observer for Progress {
         let mut state = self.state();
         match event {
             Event::Loading { model } => self.say(&format!("loading the model {model}")),
+            Event::Notice { text } => self.say(&printable(&text)),
             Event::Task { name, counts } => {
                 if let Form::Bar(bar) = &self.form {
                     let style =
@@ -200,6 +201,7 @@ impl Observer for Progress {
 fn as_json(event: &Event) -> serde_json::Value {
     match event {
         Event::Loading { model } => json!({"event": "loading", "model": model}),
+        Event::Notice { text } => json!({"event": "notice", "text": text}),
         Event::Task { name, counts } => json!({
             "event": "task", "task": name, "total": counts.total, "ended": counts.ended(), "failed": counts.failed,
         }),

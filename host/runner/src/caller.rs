@@ -34,7 +34,7 @@ use sonde_runtime::{Invocation, Kept, LogLevel, ModelRef, PluginError, Services}
 use crate::progress::Event;
 use crate::seeds;
 use asked::{
-    AssessCall, Asked, ChangeForm, GenerateCall, ImportanceCall, InterveneCall, MatrixForm, ReadTensorCall,
+    Asked, AssessCall, ChangeForm, GenerateCall, ImportanceCall, InterveneCall, MatrixForm, ReadTensorCall,
     ScoreCall, TensorsCall, TextCall, Whom,
 };
 use captures::Captures;
@@ -145,9 +145,8 @@ impl Caller {
     fn changed_model(&self, handle: &Handle<'_>, gradients: bool) -> Result<Arc<dyn Model>, HostError> {
         let name = handle.name;
         let models = if gradients { &self.shared.with_gradients } else { &self.shared.models };
-        let model = models
-            .get(name)
-            .ok_or_else(|| HostError::Engine(format!("the model \"{name}\" is not open")))?;
+        let model =
+            models.get(name).ok_or_else(|| HostError::Engine(format!("the model \"{name}\" is not open")))?;
         let Some(digest) = handle.digest else { return Ok(Arc::clone(model)) };
         let mut changed = lock(&self.changed);
         let key = (name.to_owned(), digest, gradients);
@@ -444,7 +443,8 @@ impl Services for Caller {
             return answer;
         }
         let started = Instant::now();
-        let all = ModelRef { role: model.role.clone(), changes: [model.changes.as_slice(), &changes].concat() };
+        let all =
+            ModelRef { role: model.role.clone(), changes: [model.changes.as_slice(), &changes].concat() };
         let answer = self.model(&self.handle(&all)?).map(drop);
         self.record(asked, Some(handle.name), answer, (0, 0), started).await
     }

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use sonde_journal::{
-    Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample,
-};
+use sonde_journal::{Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample};
 use sonde_runtime::World;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -89,14 +87,8 @@ pub async fn run(
         judges.insert(judge.identity.name, Arc::new(judge.bound));
     }
     let slots = models.values().filter_map(|model| model.options().slots).max().unwrap_or(1) as usize;
-    let shared = Arc::new(Shared::new(
-        journal.clone(),
-        models,
-        with_gradients,
-        judges,
-        false,
-        Arc::clone(&observer),
-    ));
+    let shared =
+        Arc::new(Shared::new(journal.clone(), models, with_gradients, judges, false, Arc::clone(&observer)));
     let mut execution = Execution { shared, observer, stop, in_flight: slots.max(4) * SAMPLES_PER_SLOT };
     let (mut interrupted, mut unsummarised) = (false, Vec::new());
     for (name, seed, bound) in &tasks {

@@ -6,8 +6,6 @@
 pub(crate) mod bindings;
 mod datasets;
 mod models;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -28,8 +26,8 @@ use crate::dataset::Selection;
 use crate::engines::ModelEngine;
 use crate::paths::tidied;
 use crate::plugins;
-pub use datasets::{PlannedDataset, TaskData};
 use datasets::Found;
+pub use datasets::{PlannedDataset, TaskData};
 
 /// What a run will do.
 pub struct Plan {
@@ -110,7 +108,10 @@ impl Plan {
         let mut notices = Vec::new();
         for PlannedModel { name, engine, second, without_gradients, .. } in &self.models {
             if let Some(second) = second {
-                notices.push(format!("opening {name} a second time with {}, which has gradients", second.as_str()));
+                notices.push(format!(
+                    "opening {name} a second time with {}, which has gradients",
+                    second.as_str()
+                ));
             }
             if !without_gradients.is_empty() {
                 notices.push(format!(

@@ -119,10 +119,7 @@ mod tests {
     fn a_diagnostic_s_row_gives_back_its_datasets_in_order() {
         let row = r#"{"two":[{"prompt":"a","n":0.1}],"one":[{"b":1,"a":2},{}]}"#;
         let found = datasets(row).unwrap();
-        let expected = [
-            ("two", vec![r#"{"prompt":"a","n":0.1}"#]),
-            ("one", vec![r#"{"b":1,"a":2}"#, "{}"]),
-        ];
+        let expected = [("two", vec![r#"{"prompt":"a","n":0.1}"#]), ("one", vec![r#"{"b":1,"a":2}"#, "{}"])];
         let expected = expected
             .map(|(name, rows)| (name.to_owned(), rows.into_iter().map(str::to_owned).collect::<Vec<_>>()));
         assert_eq!(found, expected);

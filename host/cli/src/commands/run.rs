@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sonde_report::Format;
 use sonde_runner::config::Config;
-use sonde_runner::{Observer, Plan, RunEnd};
+use sonde_runner::{Observer, Plan, PlannedDataset, RunEnd};
 use sonde_runtime::{Runtime, RuntimeOptions};
 use tokio::sync::watch;
 
@@ -185,11 +185,15 @@ fn plan_table(plan: &Plan) -> String {
                 .collect();
             pairs.join("\n")
         };
+        let data = |(name, source): &(Option<&str>, &PlannedDataset)| {
+            name.map_or(String::new(), |name| format!("{name}: ")) + &shown(&source.path)
+        };
+        let data: Vec<_> = task.data.sources().iter().map(data).collect();
         let limit = identity.limit.map(|limit| format!("\nat most {limit} rows")).unwrap_or_default();
         table.add_row([
             identity.name.clone(),
             format!("{} {}", about.name, about.version),
-            format!("{}{limit}", shown(&task.dataset_path)),
+            format!("{}{limit}", data.join("\n")),
             pairs(&identity.models),
             pairs(&identity.judges),
             task.plugin().imports().join("\n"),
@@ -209,7 +213,8 @@ fn plan_table(plan: &Plan) -> String {
         let model = judge.identity.model.as_ref().map(|model| format!(" on {model}")).unwrap_or_default();
         format!("\njudge {}: {} {}{model}", judge.identity.name, about.name, about.version)
     });
-    let rest: String = models.chain(judges).collect();
+    let notices = plan.notices().into_iter().map(|notice| format!("\n{notice}"));
+    let rest: String = models.chain(judges).chain(notices).collect();
     format!("{}{rest}\noutput: {}", table.trim_fmt(), shown(&plan.output))
 }
 

@@ -73,7 +73,7 @@ impl Caller {
         let handle = &handle;
         let passes = calls.into_iter().map(|(path, prompt)| {
             let request = CaptureRequest { prompt, spec: spec.clone() };
-            let pass: BoxFuture<'_, _> = Box::pin(async move {
+            let pass: BoxFuture<'_, Result<Kept, HostError>> = Box::pin(async move {
                 let handle = handle.as_ref().map_err(Clone::clone)?;
                 self.capture_one(handle, model, path, list, request).await
             });
@@ -92,8 +92,7 @@ impl Caller {
     ) -> Result<Kept, HostError> {
         let id = name_of(&path);
         let CaptureRequest { prompt, spec } = &request;
-        let asked =
-            Asked::new(path, CallKind::Capture, &CaptureCall { whom: handle.whom(), prompt, spec })?;
+        let asked = Asked::new(path, CallKind::Capture, &CaptureCall { whom: handle.whom(), prompt, spec })?;
         let layers = spec.layers.clone();
         if let Some(recorded) = self.recall::<Kept>(&asked) {
             let kept = Kept { id, ..recorded? };
@@ -121,7 +120,7 @@ impl Caller {
         let handle = &handle;
         let passes = calls.into_iter().map(|(path, prompt)| {
             let request = TraceRequest { prompt, sampling: sampling.clone(), spec: spec.clone() };
-            let pass: BoxFuture<'_, _> = Box::pin(async move {
+            let pass: BoxFuture<'_, Result<(Completion, Kept), HostError>> = Box::pin(async move {
                 let handle = handle.as_ref().map_err(Clone::clone)?;
                 self.trace_one(handle, model, path, list, request).await
             });
@@ -241,7 +240,7 @@ impl Caller {
             }
         }
         let passes = again.into_iter().map(|(id, model, kept, pass)| {
-            let pass: BoxFuture<'_, _> = Box::pin(async move {
+            let pass: BoxFuture<'_, Result<(u64, Layers), HostError>> = Box::pin(async move {
                 let handle = self.handle(&model)?;
                 let layers = Arc::new(repeat(self.model(&handle)?.as_ref(), pass, &kept).await?);
                 if let Some(held) = lock(&self.captures).get_mut(&id) {
@@ -337,14 +336,12 @@ async fn repeat(model: &dyn Model, pass: Pass, kept: &Kept) -> Result<Vec<Vec<f3
 }
 
 /// The pass over a prompt and its recorded reply that keeps what the trace kept while the reply came about.
-fn reading(
-    spec: CaptureSpec,
-    kept: &Kept,
-    recorded: &Completion,
-) -> Result<CaptureRequest, HostError> {
+fn reading(spec: CaptureSpec, kept: &Kept, recorded: &Completion) -> Result<CaptureRequest, HostError> {
     let steps = kept.rows.saturating_sub(1) as usize;
     let replied = recorded.tokens.get(..steps).ok_or_else(|| {
-        HostError::Engine("the model gives another reply than the recorded one, which has too few tokens".into())
+        HostError::Engine(
+            "the model gives another reply than the recorded one, which has too few tokens".into(),
+        )
     })?;
     let first = i32::try_from(kept.tokens.len().saturating_sub(1)).unwrap_or(i32::MAX);
     let rows = (0..kept.rows).map(|step| first.saturating_add_unsigned(step)).collect();

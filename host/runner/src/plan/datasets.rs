@@ -84,7 +84,7 @@ impl Planner<'_> {
             let key = &format!("{key}.datasets.{unknown}");
             return Err(self.at(key, format!("{} has no dataset \"{unknown}\"; {hint}", about.name)));
         }
-        let only = self.only(key, about, task)?;
+        let only = only(about, task).map_err(|what| self.at(&format!("{key}.dataset"), what))?;
         let (mut sources, mut datasets) = (Vec::new(), BTreeMap::new());
         for slot in slots {
             let (place, config) = match (task.datasets.get(&slot.name), only) {
@@ -104,38 +104,6 @@ impl Planner<'_> {
             datasets.insert(slot.name.clone(), identity);
         }
         Ok(Found { data: TaskData::Named(sources), dataset: None, datasets })
-    }
-
-    /// `dataset`, which a diagnostic may have in the place of its only entry of `datasets`.
-    fn only<'a>(
-        &self,
-        key: &str,
-        about: &About,
-        task: &'a TaskConfig,
-    ) -> Result<Option<&'a DatasetConfig>, RunError> {
-        let Some(dataset) = &task.dataset else { return Ok(None) };
-        let key = &format!("{key}.dataset");
-        let names: Vec<&str> = about.datasets.iter().map(|slot| slot.name.as_str()).collect();
-        match names.as_slice() {
-            [] => Err(self.at(key, format!("{} reads no dataset; remove `dataset`", about.name))),
-            [_] if task.datasets.is_empty() => Ok(Some(dataset)),
-            [name] => Err(self.at(
-                key,
-                format!("{} reads one dataset; give it as `dataset` or as `datasets: {{ {name}: … }}`", about.name),
-            )),
-            names => {
-                let form: Vec<_> = names.iter().map(|name| format!("{name}: …")).collect();
-                Err(self.at(
-                    key,
-                    format!(
-                        "{} reads {} datasets, each by its name; write `datasets: {{ {} }}` instead of `dataset`",
-                        about.name,
-                        names.len(),
-                        form.join(", ")
-                    ),
-                ))
-            }
-        }
     }
 
     /// One file: that it can be read and has the plugin's columns.
@@ -167,9 +135,82 @@ impl Planner<'_> {
     }
 }
 
+/// `dataset`, which a diagnostic may have in the place of its only entry of `datasets`.
+fn only<'a>(about: &About, task: &'a TaskConfig) -> Result<Option<&'a DatasetConfig>, String> {
+    let Some(dataset) = &task.dataset else { return Ok(None) };
+    let names: Vec<&str> = about.datasets.iter().map(|slot| slot.name.as_str()).collect();
+    let name = &about.name;
+    match names.as_slice() {
+        [] => Err(format!("{name} reads no dataset; remove `dataset`")),
+        [_] if task.datasets.is_empty() => Ok(Some(dataset)),
+        [slot] => Err(format!(
+            "{name} reads one dataset; give it either as `dataset` or as `datasets: {{ {slot}: … }}`"
+        )),
+        slots => {
+            let form: Vec<_> = slots.iter().map(|slot| format!("{slot}: …")).collect();
+            Err(format!(
+                "{name} reads {} datasets, each by its name; write `datasets: {{ {} }}` instead of `dataset`",
+                slots.len(),
+                form.join(", ")
+            ))
+        }
+    }
+}
+
 fn format_of(path: &Path, dataset: &DatasetConfig) -> String {
     let format = dataset.format.or_else(|| Format::of(path));
     format
         .and_then(|format| serde_json::to_value(format).ok()?.as_str().map(str::to_owned))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+mod tests {
+    use sonde_contract::Slot;
+
+    use super::*;
+
+    /// A diagnostic that reads these datasets.
+    fn about(names: &[&str]) -> About {
+        let slot = |name: &&str| Slot { name: (*name).to_owned(), about: String::new(), required: true };
+        About {
+            name: "spin".into(),
+            version: "0.1.0".into(),
+            title: String::new(),
+            summary: String::new(),
+            citation: String::new(),
+            licence: String::new(),
+            models: vec![],
+            judges: vec![],
+            datasets: names.iter().map(slot).collect(),
+            columns: vec![],
+            parameters_schema: String::new(),
+        }
+    }
+
+    fn task(json: serde_json::Value) -> TaskConfig {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn dataset_stands_for_the_only_entry_of_datasets_and_for_nothing_else() {
+        let one = task(serde_json::json!({"name": "a", "plugin": "spin", "dataset": {"path": "a.csv"}}));
+        let found = only(&about(&["items"]), &one).unwrap().unwrap();
+        assert_eq!(found.path, Path::new("a.csv"));
+        let refusal = |names: &[&str], task: &TaskConfig| only(&about(names), task).unwrap_err();
+        assert_eq!(
+            refusal(&["dataset1", "dataset2"], &one),
+            "spin reads 2 datasets, each by its name; write `datasets: { dataset1: …, dataset2: … }` instead of `dataset`"
+        );
+        assert_eq!(refusal(&[], &one), "spin reads no dataset; remove `dataset`");
+        let both = task(serde_json::json!({"name": "a", "plugin": "spin", "dataset": {"path": "a.csv"},
+                                           "datasets": {"items": {"path": "b.csv"}}}));
+        assert_eq!(
+            refusal(&["items"], &both),
+            "spin reads one dataset; give it either as `dataset` or as `datasets: { items: … }`"
+        );
+        let none = task(serde_json::json!({"name": "a", "plugin": "spin"}));
+        assert!(only(&about(&["items"]), &none).unwrap().is_none());
+    }
 }

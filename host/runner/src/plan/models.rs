@@ -39,7 +39,10 @@ impl Planner<'_> {
         if let Some(second) = second {
             second.check(&path).map_err(|error| {
                 let tasks = wants_gradients.join(", ");
-                self.at(&key("path"), format!("{tasks} needs gradients, for which {name} is opened with candle too: {error}"))
+                self.at(
+                    &key("path"),
+                    format!("{tasks} needs gradients, for which {name} is opened with candle too: {error}"),
+                )
             })?;
         }
         let options = OpenOptions {
