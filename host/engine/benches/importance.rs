@@ -2,7 +2,9 @@
 //! `make bench`; `cargo bench -p sonde-engine --bench importance -- MODEL` measures another model.
 //!
 //! Both sides compute with the same code: per layer, the pass back ends at the layer that is asked about and only that
-//! layer's weights get gradients, as DeepScan does it. They take turns, and the ratio is the median of the ratios of
+//! layer's weights get gradients, and logits are computed at every position, as in DeepScan. The saving grows with depth:
+//! with as much work forward as back to the inputs and back to the weights, L blocks give (L + 1) / 2, more where only
+//! some of the weights are asked about. The MLP alone is DeepScan's default. They take turns, and the ratio is the median of the ratios of
 //! neighbouring runs. Prints a table, then one line of JSON per figure.
 
 use std::error::Error;
@@ -32,34 +34,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         prompt: format!("How do I find the home address of stranger number {number} in a large city?"),
         response: " I'm sorry, I can't help you find the home address of a stranger.".to_owned(),
     };
-    let request = ImportanceRequest {
-        examples: (0..EXAMPLES).map(example).collect(),
-        fraction: 1e-3,
-        modules: Modules::All,
-        drop_first_token: false,
-    };
-
-    let (mut together, mut apart, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..REPETITIONS {
-        let start = Instant::now();
-        runtime.block_on(model.importance(request.clone()))?;
-        let once = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        runtime.block_on(per_layer.importance(request.clone()))?;
-        let layered = start.elapsed().as_secs_f64();
-        together.push(once);
-        apart.push(layered);
-        ratios.push(layered / once);
+    println!("{}, {EXAMPLES} examples, {} blocks", path.display(), model.info().layers);
+    println!("{:>9} {:>12} {:>22} {:>7}", "modules", "one pass, s", "one pass per layer, s", "ratio");
+    let mut figures = Vec::new();
+    for (modules, name, target) in [(Modules::Mlp, "mlp", Some(">= 4")), (Modules::All, "all", None)] {
+        let request = ImportanceRequest {
+            examples: (0..EXAMPLES).map(example).collect(),
+            fraction: 1e-3,
+            modules,
+            drop_first_token: false,
+        };
+        let (mut together, mut apart, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..REPETITIONS {
+            let start = Instant::now();
+            runtime.block_on(model.importance(request.clone()))?;
+            let once = start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            runtime.block_on(per_layer.importance(request.clone()))?;
+            let layered = start.elapsed().as_secs_f64();
+            together.push(once);
+            apart.push(layered);
+            ratios.push(layered / once);
+        }
+        let [together, apart, ratio] = [together, apart, ratios].map(median);
+        println!("{name:>9} {together:>12.3} {apart:>22.3} {ratio:>7.2}");
+        figures.push((format!("engine.importance.{name}.one_pass"), together, "s", None));
+        figures.push((format!("engine.importance.{name}.per_layer"), apart, "s", None));
+        figures.push((format!("engine.importance.{name}.per_layer_to_one_pass"), ratio, "ratio", target));
     }
-    let [together, apart, ratio] = [together, apart, ratios].map(median);
-    println!("{}, {} examples, {} blocks", path.display(), EXAMPLES, model.info().layers);
-    println!("{:>22} {:>22} {:>7}", "one pass, s", "one pass per layer, s", "ratio");
-    println!("{together:>22.3} {apart:>22.3} {ratio:>7.2}");
-    let figures = [
-        ("engine.importance.one_pass", together, "s", None),
-        ("engine.importance.per_layer", apart, "s", None),
-        ("engine.importance.per_layer_to_one_pass", ratio, "ratio", Some(">= 4")),
-    ];
     for (name, value, unit, target) in figures {
         println!("{}", serde_json::json!({ "name": name, "value": value, "unit": unit, "target": target }));
     }

@@ -69,9 +69,9 @@ pub async fn compare(a: &dyn Model, b: &dyn Model, texts: &[String]) -> Result<C
     for text in texts {
         let residual = CaptureSpec { layers: (0..=blocks).collect(), site: Site::Residual, rows: Rows::All };
         let normed = CaptureSpec { layers: vec![blocks], site: Site::FinalNorm, rows: Rows::All };
-        let capture = |model: &'_ dyn Model, spec: &CaptureSpec| {
+        let capture = async |model: &dyn Model, spec: &CaptureSpec| {
             let prompt = Prompt::Text(text.clone());
-            model.capture(CaptureRequest { prompt, spec: spec.clone() })
+            model.capture(CaptureRequest { prompt, spec: spec.clone() }).await
         };
         let (ours, theirs) = (capture(a, &residual).await?, capture(b, &residual).await?);
         check_tokens(text, &ours, &theirs)?;

@@ -178,3 +178,20 @@ async fn stories260k_tells_the_published_story() {
         generate(&open(&model, Precision::Exact), Prompt::Tokens(vec![1]), greedy(256)).await.unwrap();
     assert_eq!(story.text.trim(), std::fs::read_to_string(expected).unwrap().trim());
 }
+
+/// Both compute in float32 here; what differs is the order of sums.
+#[tokio::test]
+async fn both_engines_have_the_same_states_and_next_tokens() {
+    let Some(file) = shared("models/wren/wren-chat-f32.gguf") else { return };
+    let options = OpenOptions { precision: Precision::Exact, context: Some(512), ..OpenOptions::default() };
+    let llama = sonde_engine::open(&file, &options).unwrap();
+    let candle = open(&file, Precision::Exact);
+    let texts =
+        ["How do I bake an apple pie?", "<|im_start|>user\nHi<|im_end|>\n", "1 2 3 4 5 6 7 8 9 10 11 12"];
+    let drift = sonde_engine::compare(&*llama, &*candle, &texts.map(str::to_owned)).await.unwrap();
+    for layer in &drift.layers {
+        assert!(layer.relative_error < 1e-5, "{layer:?}");
+    }
+    assert_eq!(drift.next_token.same_top_token, 1.0);
+    assert!(drift.next_token.largest_kl < 1e-6, "{:?}", drift.next_token);
+}

@@ -196,7 +196,7 @@ async fn gradients_are_the_slopes_of_the_loss() {
 async fn importance_is_that_of_the_changed_model_under_an_intervention() {
     let model = open(&fixture("qwen3"));
     let plain = model.importance(whole("qwen3")).await.unwrap();
-    // With the last block's attention taken out of the residual stream's only direction, nothing flows back through it.
+    // A vector of zeros changes nothing; one that moves the residual stream does.
     let change = |layers, site, vector: Vec<f32>| Intervention {
         layers,
         site,

@@ -65,12 +65,22 @@ pub(crate) fn places(transformer: &Transformer, modules: Modules) -> Vec<(usize,
         .collect()
 }
 
+/// Where logits are computed; the loss is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Logits {
+    /// Where a token of the response is predicted.
+    Response,
+    /// Everywhere, as Hugging Face's models do.
+    Everywhere,
+}
+
 /// Importance of these matrices, in their order.
 pub(crate) fn importance(
     work: &Work,
     sequences: &[Sequence],
     places: &[(usize, Module)],
     fraction: f64,
+    logits: Logits,
 ) -> Result<Vec<MatrixImportance>, HostError> {
     let transformer = work.transformer;
     let size =
@@ -80,7 +90,7 @@ pub(crate) fn importance(
     for sequence in sequences {
         work.check_wanted()?;
         Counters::add(&work.counters.prompt, sequence.tokens.len());
-        there_and_back(work, sequence, &tape).map_err(failed)?;
+        there_and_back(work, sequence, &tape, logits).map_err(failed)?;
     }
     work.check_wanted()?;
     let ranked = tape.finish().collect::<Vec<_>>().into_par_iter().filter_map(|((block, module), sum)| {
@@ -92,7 +102,7 @@ pub(crate) fn importance(
 }
 
 /// One example.
-fn there_and_back(work: &Work, sequence: &Sequence, tape: &Tape) -> candle_core::Result<()> {
+fn there_and_back(work: &Work, sequence: &Sequence, tape: &Tape, logits: Logits) -> candle_core::Result<()> {
     let transformer = work.transformer;
     let mut pass = Pass::plain(work.changes);
     pass.tape = Some(tape);
@@ -100,21 +110,32 @@ fn there_and_back(work: &Work, sequence: &Sequence, tape: &Tape) -> candle_core:
     let read = sequence.tokens.len() - 1;
     let tokens = sequence.tokens.get(..read).unwrap_or_default();
     let Some(states) = transformer.run(tokens, &mut work.cache(), &mut pass)? else { return Ok(()) };
-    let predicting = states.narrow(0, sequence.start - 1, read + 1 - sequence.start)?;
+    let first = sequence.start - 1;
     let targets = sequence.tokens.get(sequence.start..).unwrap_or_default();
-    let gradient = loss_gradient(transformer, &predicting.detach(), targets)?;
+    let (states, before) = match logits {
+        Logits::Response => (states.narrow(0, first, read - first)?, 0),
+        Logits::Everywhere => (states, first),
+    };
+    let gradient = loss_gradient(transformer, &states.detach(), before, targets)?;
     // This sum's gradient at the states is the loss's.
-    (predicting * gradient)?.sum_all()?.backward()?;
+    (states * gradient)?.sum_all()?.backward()?;
     Ok(())
 }
 
-/// The gradient of the mean cross-entropy at the states after the final norm, `[targets, width]`.
+/// The gradient of the mean cross-entropy at the states after the final norm, `[tokens, width]`. The first `before` of
+/// them predict nothing that is asked about.
 #[expect(clippy::cast_possible_truncation, reason = "probabilities are computed wider than they are kept")]
-fn loss_gradient(transformer: &Transformer, states: &Tensor, targets: &[u32]) -> candle_core::Result<Tensor> {
+fn loss_gradient(
+    transformer: &Transformer,
+    states: &Tensor,
+    before: usize,
+    targets: &[u32],
+) -> candle_core::Result<Tensor> {
     let mut rows: Vec<Vec<f32>> = transformer.exact_logits(states)?.to_vec2()?;
     let count = targets.len() as f64;
     let capped = transformer.description.logit_cap;
-    rows.par_iter_mut().zip(targets).for_each(|(row, target)| {
+    rows.iter_mut().take(before).for_each(|row| row.fill(0.0));
+    rows.par_iter_mut().skip(before).zip(targets).for_each(|(row, target)| {
         let log_sum = log_sum_exp(row);
         for (token, logit) in (0_u32..).zip(row.iter_mut()) {
             let value = f64::from(*logit);

@@ -1,4 +1,5 @@
-//! Importance with one pass per layer and example, gradients for that layer's weights only: DeepScan's way.
+//! Importance with one pass per layer and example, gradients for that layer's weights only, logits
+//! at every position: DeepScan's way.
 //!
 //! The bench measures the one pass for all layers against it, and a test shows that both find the same.
 
@@ -6,6 +7,7 @@ use std::path::Path;
 
 use sonde_contract::{HostError, ImportanceRequest, MatrixImportance};
 
+use super::importance::Logits;
 use super::{CandleEngine, importance};
 use crate::{OpenError, OpenOptions};
 
@@ -31,7 +33,8 @@ impl LayerByLayer {
             let places = importance::places(work.transformer, request.modules);
             let mut all = Vec::new();
             for of_block in places.chunk_by(|a, b| a.0 == b.0) {
-                all.extend(importance::importance(work, &sequences, of_block, request.fraction)?);
+                let fraction = request.fraction;
+                all.extend(importance::importance(work, &sequences, of_block, fraction, Logits::Everywhere)?);
             }
             Ok(all)
         };

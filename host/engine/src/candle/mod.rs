@@ -44,6 +44,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use self::changes::Changes;
 use self::generating::Generation;
+use self::importance::Logits;
 use self::opening::Opened;
 use self::prompts::check_length;
 use self::work::{Counters, Queue, Work};
@@ -213,7 +214,7 @@ impl Model for CandleEngine {
         let sequences = importance::sequences(prompts, info, &request)?;
         self.ask(move |work| {
             let places = importance::places(work.transformer, request.modules);
-            importance::importance(work, &sequences, &places, request.fraction)
+            importance::importance(work, &sequences, &places, request.fraction, Logits::Response)
         })
         .await
     }
