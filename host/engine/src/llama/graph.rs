@@ -11,7 +11,7 @@
 //! where the path of block 0 ends: after scaling, position embeddings and norms of the embedding.
 //!
 //! [`Collector`] records a graph once when a context is made; [`Plan`] keeps each place's number in the order in which
-//! llama.cpp asks. [`super::pass`] counts along and compares names, so that a graph built otherwise is noticed.
+//! llama.cpp asks. [`super::pass`] counts along and compares names and weights, so that a graph built otherwise is noticed.
 
 use std::collections::HashMap;
 
@@ -87,8 +87,20 @@ pub(crate) struct Place {
     /// The node's number in the order of asking.
     pub index: usize,
     pub name: String,
+    pub operation: Operation,
+    /// The block's weight it is computed from, if one is: the name of an unnamed node says no more than its number.
+    pub weight: Option<String>,
     /// Whether it has only the rows whose token asked for logits.
     pub limited: bool,
+}
+
+impl Place {
+    /// Whether the node with this place's number is the one that was there.
+    pub(crate) fn is(&self, node: &Node<'_>) -> bool {
+        node.is_named(&self.name)
+            && node.operation() == self.operation
+            && self.weight.as_ref().is_none_or(|weight| node.sources().any(|source| source.is_named(weight)))
+    }
 }
 
 /// Where the sites of a graph are.
@@ -138,7 +150,12 @@ impl Plan {
 
     fn set(&mut self, site: Site, layer: u32, index: usize, records: &[Record]) {
         if let Some(record) = records.get(index) {
-            let place = Place { index, name: record.name.clone(), limited: record.rows == 1 };
+            let weight = record.sources.iter().find_map(|source| match source {
+                Source::Leaf(name) if name.starts_with("blk.") => Some(name.clone()),
+                _ => None,
+            });
+            let (name, operation) = (record.name.clone(), record.operation);
+            let place = Place { index, name, operation, weight, limited: record.rows == 1 };
             self.places.insert((site, layer), place);
         }
     }

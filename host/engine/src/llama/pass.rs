@@ -12,7 +12,7 @@ use sonde_contract::{CaptureSpec, HostError, Intervention, ModelInfo, Site};
 
 use super::changes::Changes;
 use super::ffi::{Batch, Context, ContextOptions, DecodeError, Node, Watch};
-use super::graph::{Collector, Plan};
+use super::graph::{Collector, Place, Plan};
 use crate::inside::Reduction;
 
 /// Takes the rows of one request.
@@ -128,7 +128,7 @@ impl Watched {
         let places = taking.flat_map(|taker| taker.layers.iter().map(|layer| (taker.site, *layer)));
         for place in places.chain(self.changes.places()) {
             let Some(node) = plan.place(place.0, place.1) else { continue };
-            let entry = wanted.entry(node.index).or_insert(Wanted { name: &node.name, places: Vec::new() });
+            let entry = wanted.entry(node.index).or_insert(Wanted { place: node, places: Vec::new() });
             if !entry.places.contains(&place) {
                 entry.places.push(place);
             }
@@ -140,7 +140,7 @@ impl Watched {
             .filter(|_| !to_the_end);
         if let Some(last) = last {
             // Also where no row is taken: the keys and values up to here are what later batches need.
-            wanted.entry(last.index).or_insert(Wanted { name: &last.name, places: Vec::new() });
+            wanted.entry(last.index).or_insert(Wanted { place: last, places: Vec::new() });
         }
         let mut pass = Pass {
             wanted,
@@ -188,7 +188,7 @@ fn plan(context: &mut Context, info: &ModelInfo) -> Result<[Plan; 2], HostError>
 }
 
 struct Wanted<'a> {
-    name: &'a str,
+    place: &'a Place,
     places: Vec<(Site, u32)>,
 }
 
@@ -220,10 +220,13 @@ impl Watch for Pass<'_, '_> {
         let wanted = self.wanted.get(&self.asked);
         self.asked += 1;
         if let Some(wanted) = wanted
-            && !node.is_named(wanted.name)
+            && !wanted.place.is(node)
         {
-            self.wrong =
-                Some(format!("llama.cpp built a graph with {} where {} had been", node.name(), wanted.name));
+            self.wrong = Some(format!(
+                "llama.cpp built a graph with {} where {} had been",
+                node.name(),
+                wanted.place.name
+            ));
             return false;
         }
         wanted.is_some()
@@ -242,7 +245,8 @@ impl Watch for Pass<'_, '_> {
 
 impl Pass<'_, '_> {
     fn look(&mut self, index: usize, node: &mut Node<'_>) -> Result<(), String> {
-        let Some(Wanted { name, places }) = self.wanted.get(&index) else { return Ok(()) };
+        let Some(Wanted { place, places }) = self.wanted.get(&index) else { return Ok(()) };
+        let name = &place.name;
         if places.is_empty() {
             return Ok(());
         }
