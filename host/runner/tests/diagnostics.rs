@@ -256,7 +256,10 @@ async fn gradients_come_from_the_second_engine_and_an_interrupted_run_goes_on() 
     assert!(!end.interrupted && !end.any_failed());
     let file = RunFile::open_read(&desk.output()).unwrap();
     let model = &file.header().models[0];
-    assert_eq!((model.engine.as_str(), model.gradients.as_deref()), ("llama", Some(ModelEngine::Candle.version())));
+    assert_eq!(
+        (model.engine.as_str(), model.gradients.as_deref()),
+        ("llama", Some(ModelEngine::Candle.version()))
+    );
     let asked: Vec<String> = file.bill().unwrap().iter().map(|line| line.kind.to_string()).collect();
     assert_eq!(asked, ["importance"]);
     drop(file);

@@ -218,7 +218,9 @@ async fn every_kind_of_call_is_read_as_it_was_written() {
     ];
     for (index, (kind, name)) in kinds.iter().enumerate() {
         assert_eq!(kind.to_string(), *name);
-        run.append(key, sonde_journal::Entry { kind: *kind, ..call(&index.to_string(), name) }).await.unwrap();
+        run.append(key, sonde_journal::Entry { kind: *kind, ..call(&index.to_string(), name) })
+            .await
+            .unwrap();
     }
     let recorded: Vec<CallKind> = run.recorded(key).unwrap().iter().map(|entry| entry.kind).collect();
     assert_eq!(recorded, kinds.map(|(kind, _)| kind));
