@@ -102,8 +102,8 @@ async fn what_a_config_says_wrongly_of_a_diagnostic_is_named_with_its_place() {
             .starts_with("tasks.look.datasets.items.path in x.yaml:9: the dataset itms.csv does not exist"),
         "{missing}"
     );
-    let limits = refused("    datasets:\n", "    limits: { memory: 5 }\n    datasets:\n").await;
-    assert!(limits.contains("there is no limit \"memory\"; did you mean \"memory_mib\"?"), "{limits}");
+    let limits = refused("    datasets:\n", "    limits: { memory_mb: 5 }\n    datasets:\n").await;
+    assert!(limits.contains("there is no limit \"memory_mb\"; did you mean \"memory_mib\"?"), "{limits}");
     assert_eq!(
         refused("    grants: [generation, activations, weights, gradients, log]\n", "").await,
         "tasks.look.grants in x.yaml:4: plugin hostile-diagnostic 0.1.0 imports weights and gradients, which the run does \
@@ -235,4 +235,35 @@ async fn evils_fail_their_own_tasks_and_the_run_file_alone_proves_the_rest() {
     assert_eq!(found.differences, [""; 0]);
     assert!(found.passed());
     assert_eq!(found.samples, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gradients_come_from_the_second_engine_and_an_interrupted_run_goes_on() {
+    let desk = Desk::new(&CONFIG.replace("leak-captures", "gradients"));
+    let (stop, stopping) = watch::channel(false);
+    // Stopped as soon as the task begins.
+    let observer = Arc::new(move |event: Event| {
+        if matches!(event, Event::Task { .. }) {
+            stop.send_replace(true);
+        }
+    });
+    let end = sonde_runner::run(desk.plan().await.unwrap(), observer, stopping).await.unwrap();
+    assert!(end.interrupted);
+    assert_eq!(end.counts[0].1.pending(), 1);
+
+    let (_stop, stopping) = watch::channel(false);
+    let end = sonde_runner::run(desk.plan().await.unwrap(), Arc::new(|_: Event| {}), stopping).await.unwrap();
+    assert!(!end.interrupted && !end.any_failed());
+    let file = RunFile::open_read(&desk.output()).unwrap();
+    let model = &file.header().models[0];
+    assert_eq!(
+        (model.engine.as_str(), model.gradients.as_deref()),
+        ("llama", Some(ModelEngine::Candle.version()))
+    );
+    let asked: Vec<String> = file.bill().unwrap().iter().map(|line| line.kind.to_string()).collect();
+    assert_eq!(asked, ["importance"]);
+    drop(file);
+    let found = sonde_runner::verify(&desk.output(), &runtime(), Arc::new(|_: Event| {})).await.unwrap();
+    assert_eq!(found.differences, [""; 0]);
+    assert!(found.passed());
 }

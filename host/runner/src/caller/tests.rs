@@ -297,7 +297,7 @@ impl Bench {
     }
 
     fn recorded(&self) -> Vec<Entry> {
-        let journal = RunFile::open(&self.path).unwrap();
+        let journal = RunFile::open_read(&self.path).unwrap();
         let sample = journal.sample("look/1").unwrap().unwrap();
         journal.recorded(sample.key).unwrap()
     }
