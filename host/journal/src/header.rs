@@ -80,7 +80,7 @@ pub struct PluginIdentity {
     pub digest: Digest,
     /// Where it was read from.
     pub path: String,
-    /// Its world, for example `benchmark-plugin`.
+    /// Its world, for example `benchmark`.
     pub world: String,
     /// The interfaces it imports.
     pub imports: Vec<String>,

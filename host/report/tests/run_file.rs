@@ -47,7 +47,7 @@ fn header() -> Header {
         plugins: vec![PluginIdentity {
             digest: Digest::of(PLUGIN),
             path: "harmbench.wasm".into(),
-            world: "benchmark-plugin".into(),
+            world: "benchmark".into(),
             imports: vec!["sonde:plugin/generation@0.1.0".into()],
             bytes: PLUGIN.len() as u64,
             about,
@@ -87,7 +87,7 @@ fn header_inside() -> Header {
     let mut header = header();
     let mut plugin = header.plugins[0].clone();
     plugin.digest = Digest::of(DIAGNOSTIC);
-    plugin.world = "diagnostic-plugin".into();
+    plugin.world = "diagnostic".into();
     plugin.bytes = DIAGNOSTIC.len() as u64;
     plugin.about.name = "x-boundary".into();
     let task = TaskIdentity {

@@ -85,7 +85,7 @@ pub fn header() -> Header {
         plugins: vec![PluginIdentity {
             digest: Digest::of(PLUGIN),
             path: "harmbench.wasm".into(),
-            world: "benchmark-plugin".into(),
+            world: "benchmark".into(),
             imports: vec!["sonde:plugin/generation@0.1.0".into()],
             bytes: PLUGIN.len() as u64,
             about,

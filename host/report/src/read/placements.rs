@@ -8,7 +8,7 @@ use crate::ReportError;
 use crate::placement::{Answered, Findings, Placement, behaviour, first_request, join};
 
 /// The world of the plugins that look inside models.
-const DIAGNOSTIC: &str = "diagnostic-plugin";
+const DIAGNOSTIC: &str = "diagnostic";
 
 /// Goes through all samples of the run's benchmarks if a diagnostic placed any request, else through none.
 ///

@@ -90,7 +90,7 @@ fn plugin(name: &str, title: &str, imports: &[&str]) -> PluginView {
         licence: "Apache-2.0 OR MIT".into(),
         digest: "77ab01cd".repeat(8),
         path: format!("plugins/{name}.wasm"),
-        world: "benchmark-plugin".into(),
+        world: "benchmark".into(),
         imports: imports.iter().map(|import| format!("sonde:plugin/{import}@0.1.0")).collect(),
         bytes: 182_331,
     }

@@ -214,6 +214,13 @@ pub fn notes(measured: &[Measured]) -> Vec<String> {
             chance.join(", ")
         ));
     }
+    if measured.iter().any(|one| one.intervals.is_some()) {
+        notes.push(
+            "Resampled centroids lie farther apart than the samples' own, so an interval of a distance that is close to \
+             its null may lie above the value: there trust the null."
+                .to_owned(),
+        );
+    }
     notes.push(
         "Distances are in each layer's own unit (mean_norm); do not compare them between layers or models."
             .to_owned(),
