@@ -53,9 +53,11 @@ pub(crate) struct Caller {
     parent: Option<CallPath>,
     calls: AtomicU32,
     captures: Mutex<Captures>,
-    /// By name, digest of the changes, and whether of the engine with gradients.
-    changed: Mutex<HashMap<(String, Digest, bool), Arc<dyn Model>>>,
+    changed: Mutex<Changed>,
 }
+
+/// Models with changes in force, by name, digest of the changes, and whether of the engine with gradients.
+type Changed = HashMap<(String, Digest, bool), Arc<dyn Model>>;
 
 /// A model as a call asks it: by its name in the config, and with the changes that are in force.
 struct Handle<'a> {

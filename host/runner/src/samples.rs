@@ -111,7 +111,6 @@ fn whole(task: &PlannedTask, sources: &[(String, PlannedDataset)]) -> Result<Sam
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
 

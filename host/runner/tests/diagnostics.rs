@@ -1,6 +1,8 @@
 //! Diagnostics from config to proof, with the hostile diagnostic and a small model: what a config may say, that an evil
 //! fails its own task only, and that the run file is all that `verify` needs.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -202,7 +204,7 @@ async fn evils_fail_their_own_tasks_and_the_run_file_alone_proves_the_rest() {
     assert!(!end.interrupted && end.unsummarised.is_empty() && end.any_failed());
     assert_eq!(notices.lock().unwrap().len(), 1);
 
-    let file = RunFile::open_read(&desk.output()).unwrap();
+    let file = RunFile::open_read(desk.output()).unwrap();
     let sample = file.sample("works/1").unwrap().unwrap();
     assert_eq!(
         sample.row.as_deref(),
@@ -254,7 +256,7 @@ async fn gradients_come_from_the_second_engine_and_an_interrupted_run_goes_on() 
     let (_stop, stopping) = watch::channel(false);
     let end = sonde_runner::run(desk.plan().await.unwrap(), Arc::new(|_: Event| {}), stopping).await.unwrap();
     assert!(!end.interrupted && !end.any_failed());
-    let file = RunFile::open_read(&desk.output()).unwrap();
+    let file = RunFile::open_read(desk.output()).unwrap();
     let model = &file.header().models[0];
     assert_eq!(
         (model.engine.as_str(), model.gradients.as_deref()),

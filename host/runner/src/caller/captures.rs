@@ -45,7 +45,7 @@ enum Numbers {
     Here(Layers),
     /// The capture is on record; a read that is not runs the pass again.
     OnRecord {
-        pass: Pass,
+        pass: Box<Pass>,
         /// The first capture of the same call of the plugin.
         list: u64,
         /// Whether a read of it was on record: then it is reduced already, and is not computed for company.
@@ -57,7 +57,8 @@ enum Numbers {
 #[derive(Clone)]
 enum Pass {
     Capture(CaptureRequest),
-    Trace(TraceRequest, Completion),
+    /// With the reply on record.
+    Trace(Box<(TraceRequest, Completion)>),
 }
 
 impl Caller {
@@ -96,7 +97,7 @@ impl Caller {
         let layers = spec.layers.clone();
         if let Some(recorded) = self.recall::<Kept>(&asked) {
             let kept = Kept { id, ..recorded? };
-            let numbers = Numbers::OnRecord { pass: Pass::Capture(request), list, read: false };
+            let numbers = Numbers::OnRecord { pass: Box::new(Pass::Capture(request)), list, read: false };
             return Ok(self.keep(Capture { model: model.clone(), layers, kept, numbers }));
         }
         let started = Instant::now();
@@ -146,7 +147,7 @@ impl Caller {
         if let Some(recorded) = self.recall::<TraceAnswer>(&asked) {
             let TraceAnswer { completion, captured } = recorded?;
             let kept = Kept { id, ..captured };
-            let pass = Pass::Trace(request, completion.clone());
+            let pass = Box::new(Pass::Trace(Box::new((request, completion.clone()))));
             let numbers = Numbers::OnRecord { pass, list, read: false };
             let kept = self.keep(Capture { model: model.clone(), layers, kept, numbers });
             return Ok((completion, kept));
@@ -223,7 +224,7 @@ impl Caller {
     /// A capture's numbers; if they are not here, the model computes them again, and with them those of its list that
     /// were not read either.
     async fn numbers_of(&self, capture: u64) -> Result<Layers, HostError> {
-        let mut again: Vec<(u64, ModelRef, Kept, Pass)> = Vec::new();
+        let mut again: Vec<(u64, ModelRef, Kept, Box<Pass>)> = Vec::new();
         {
             let captures = lock(&self.captures);
             let mine = match captures.get(&capture).map(|capture| &capture.numbers) {
@@ -242,7 +243,7 @@ impl Caller {
         let passes = again.into_iter().map(|(id, model, kept, pass)| {
             let pass: BoxFuture<'_, Result<(u64, Layers), HostError>> = Box::pin(async move {
                 let handle = self.handle(&model)?;
-                let layers = Arc::new(repeat(self.model(&handle)?.as_ref(), pass, &kept).await?);
+                let layers = Arc::new(repeat(self.model(&handle)?.as_ref(), *pass, &kept).await?);
                 if let Some(held) = lock(&self.captures).get_mut(&id) {
                     held.numbers = Numbers::Here(Arc::clone(&layers));
                 }
@@ -306,7 +307,8 @@ async fn in_order<T>(passes: Vec<BoxFuture<'_, T>>) -> Vec<T> {
 async fn repeat(model: &dyn Model, pass: Pass, kept: &Kept) -> Result<Vec<Vec<f32>>, HostError> {
     let captured = match pass {
         Pass::Capture(request) => model.capture(request).await?,
-        Pass::Trace(request, recorded) => {
+        Pass::Trace(traced) => {
+            let (request, recorded) = *traced;
             let spec = request.spec.clone();
             let again = model.trace(request).await?;
             if again.completion.tokens == recorded.tokens && again.captured.rows == kept.rows {

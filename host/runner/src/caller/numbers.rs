@@ -58,7 +58,6 @@ fn words<'de, D: Deserializer<'de>, const BYTES: usize>(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
 

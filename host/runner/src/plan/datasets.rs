@@ -165,7 +165,6 @@ fn format_of(path: &Path, dataset: &DatasetConfig) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use sonde_contract::Slot;
 

@@ -117,7 +117,6 @@ fn files(folder: &Path) -> io::Result<Vec<(String, std::path::PathBuf)>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
 
