@@ -11,6 +11,10 @@ use crate::{Error, Vectors};
 /// It sorts the samples by label, cuts them into K equal blocks of ⌊m/K⌋ and takes block i for class i, which is right
 /// only for classes of equal size: otherwise some samples count for another class, and the last ones for none. Each
 /// number is the mean over pairs of blocks.
+///
+/// Within a class the samples keep their order here. DeepScan's sort is not stable, so the pairs behind its `cos_sim` and
+/// `pcc` are whatever its library and processor make of ties: on 80 replies of a small model random pairings scatter by
+/// 0.48 degrees about 29.88, DeepScan's is 29.68 and this one 29.88. The other three do not depend on the order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distances {
     /// An angle in degrees, 0 to 180, not a similarity: the arc cosine of the mean cosine of the i-th vector of one
