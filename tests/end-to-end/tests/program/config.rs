@@ -114,7 +114,9 @@ fn a_plugin_of_the_wrong_kind_is_refused() {
     refused(
         "plugin: exact-match",
         "plugin: refusal-phrases",
-        &["tasks.capitals.plugin in c.yaml:5: a benchmark or a diagnostic is needed here, and refusal-phrases is a judge"],
+        &[
+            "tasks.capitals.plugin in c.yaml:5: a benchmark or a diagnostic is needed here, and refusal-phrases is a judge",
+        ],
     );
     refused(
         "tasks:\n  - name: capitals\n    plugin: exact-match\n",
@@ -294,7 +296,10 @@ fn a_model_that_is_none_is_told_before_anything_runs() {
     };
     with("text.gguf", &["is not a GGUF model (it begins with \"hell\""]);
     with("empty.gguf", &["empty.gguf"]);
-    with(".", &["it has no config.json; point `path` at a folder as Hugging Face saves models, or at a .gguf file"]);
+    with(
+        ".",
+        &["it has no config.json; point `path` at a folder as Hugging Face saves models, or at a .gguf file"],
+    );
     let whole = fs::read(model("wren-chat-q8_0.gguf")).unwrap();
     folder.write("cut.gguf", &whole[..whole.len() / 2]);
     with("cut.gguf", &["is truncated"]);
