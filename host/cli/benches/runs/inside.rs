@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::Sizes;
 use crate::figure::Figures;
 use crate::program::{self, Place};
 
 const MIB: f64 = (1 << 20) as f64;
 /// Where `scripts/bench` puts the large model.
 const RANDOM: &str = "target/tmp/random-model.gguf";
+/// It reads every so-and-so-many-th row only.
+const THINNED: usize = 8;
 
-pub fn measure(place: &Place, sizes: Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+pub fn measure(place: &Place, figures: &mut Figures) -> anyhow::Result<()> {
     let wren = place.ours("models/wren-chat-q8_0.gguf");
     measure_on(place, "wren", &wren, 1, figures)?;
     let random = place.ours(RANDOM);
@@ -21,9 +22,7 @@ pub fn measure(place: &Place, sizes: Sizes, figures: &mut Figures) -> anyhow::Re
         eprintln!("no {RANDOM}: the diagnostics are not measured on a large model (scripts/bench makes it)");
         return Ok(());
     }
-    // A large model reads every eighth row, or every sixteenth.
-    let stride = if sizes.rounds > 3 { 8 } else { 16 };
-    measure_on(place, "random-0.5b", &random, stride, figures)
+    measure_on(place, "random-0.5b", &random, THINNED, figures)
 }
 
 fn measure_on(

@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     start::measure(&place, sizes, &mut figures)?;
     replay::measure(&place, sizes, &mut figures)?;
     large::measure(&place, sizes, &mut figures)?;
-    inside::measure(&place, sizes, &mut figures)?;
+    inside::measure(&place, &mut figures)?;
     print!("{figures}");
     println!(
         "measured in {:.0} s; load average {before} before, {} after\n",
