@@ -163,8 +163,7 @@ fn seed_of(metric: &Metric, seed: u64) -> u64 {
         writer.field(&group.kind);
         writer.field(&group.name);
     }
-    let digest = writer.finish();
-    digest.as_bytes().iter().take(8).fold(0, |seed, byte| (seed << 8) | u64::from(*byte))
+    writer.finish().seed()
 }
 
 /// Collects what `summarize` says of resampled outcomes, for metrics that only the plugin can compute.
