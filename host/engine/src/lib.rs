@@ -13,6 +13,7 @@ mod inside;
 mod llama;
 mod model;
 mod reasoning;
+mod reply;
 mod template;
 
 #[doc(hidden)]

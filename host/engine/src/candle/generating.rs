@@ -7,10 +7,10 @@ use sonde_contract::{CaptureSpec, Captured, Completion, Finish, HostError, Sampl
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::prompts::ids;
-use super::reply::Reply;
 use super::sampling::Sampler;
 use super::transformer::{Pass, Seen};
 use super::work::{Counters, Work};
+use crate::reply::Reply;
 
 /// A request for a reply, its prompt tokenized and its settings checked.
 pub(crate) struct Generation {
@@ -59,7 +59,7 @@ fn reply(
     let Generation { prompt, sampling, opened, stream } = request;
     let context = work.info.context as usize;
     let mut sampler = Sampler::new(&sampling, &prompt);
-    let mut reply = Reply::new(&sampling, &work.prompts.tokens, opened, stream);
+    let mut reply = Reply::new(&sampling, opened, stream);
     let mut cache = work.cache();
     Counters::add(&work.counters.prompt, prompt.len());
     let mut next = ids(&prompt);
@@ -68,7 +68,9 @@ fn reply(
         step();
         let chosen = sampler.choose(&logits).filter(|token| !work.prompts.tokens.ends_turn(*token));
         let Some(token) = chosen else { break Finish::Stop };
-        if let Some(finish) = reply.push(token, &logits, context.saturating_sub(cache.len() + 1)) {
+        let room = context.saturating_sub(cache.len() + 1);
+        let say = |bytes: &mut Vec<u8>| work.prompts.tokens.reply_bytes(token, bytes);
+        if let Some(finish) = reply.push(token, &logits, room, say) {
             break finish;
         }
         next = vec![token.unsigned_abs()];

@@ -23,7 +23,6 @@ mod opening;
 mod operations;
 mod positions;
 mod prompts;
-mod reply;
 mod sampling;
 mod scoring;
 mod tape;

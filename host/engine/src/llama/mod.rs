@@ -39,7 +39,6 @@ use sonde_contract::{
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::file::check;
-pub(crate) use self::generating::{find, held_back, unfinished};
 pub(crate) use self::sampler::{greedy, log_sum_exp, logprob, token_logprobs};
 pub(crate) use self::scoring::{boundary, common_prefix};
 

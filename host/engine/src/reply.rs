@@ -1,16 +1,17 @@
-//! A reply as it comes about: text, stop texts, stream, log-probabilities, reasoning.
+//! A reply as it comes about, in either engine: text, stop texts, stream, log-probabilities, reasoning.
 
 use sonde_contract::{Completion, Finish, Sampling, TokenLogprobs};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::tokens::Tokens;
-use crate::llama::{find, held_back, token_logprobs, unfinished};
+use crate::llama::token_logprobs;
 use crate::reasoning;
 
 /// What has been said so far.
-pub(crate) struct Reply<'a> {
-    sampling: &'a Sampling,
-    vocabulary: &'a Tokens,
+pub(crate) struct Reply {
+    most_tokens: usize,
+    stops: Vec<String>,
+    /// How many likeliest tokens to report, if any.
+    report: Option<u32>,
     /// The closing think tag, if the prompt has opened the reasoning.
     opened: Option<&'static str>,
     stream: Option<UnboundedSender<String>>,
@@ -20,16 +21,16 @@ pub(crate) struct Reply<'a> {
     logprobs: Vec<TokenLogprobs>,
 }
 
-impl<'a> Reply<'a> {
+impl Reply {
     pub(crate) fn new(
-        sampling: &'a Sampling,
-        vocabulary: &'a Tokens,
+        sampling: &Sampling,
         opened: Option<&'static str>,
         stream: Option<UnboundedSender<String>>,
     ) -> Self {
         Self {
-            sampling,
-            vocabulary,
+            most_tokens: sampling.max_tokens as usize,
+            stops: sampling.stop.clone(),
+            report: sampling.logprobs,
             opened,
             stream,
             tokens: Vec::new(),
@@ -40,19 +41,25 @@ impl<'a> Reply<'a> {
     }
 
     /// Takes the token chosen from these logits and says whether the reply ends with it. `room` is how many more tokens
-    /// the context can hold.
-    pub(crate) fn push(&mut self, token: i32, logits: &[f32], room: usize) -> Option<Finish> {
-        if let Some(count) = self.sampling.logprobs {
+    /// the context can hold, `say` adds what the token says to the text.
+    pub(crate) fn push(
+        &mut self,
+        token: i32,
+        logits: &[f32],
+        room: usize,
+        say: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Finish> {
+        if let Some(count) = self.report {
             self.logprobs.push(token_logprobs(logits, token, count));
         }
         self.tokens.push(token.unsigned_abs());
         let before = self.bytes.len();
-        self.vocabulary.reply_bytes(token, &mut self.bytes);
+        say(&mut self.bytes);
         if self.cut_at_stop(before) {
             return Some(Finish::Stop);
         }
         self.pass_on();
-        let enough = self.tokens.len() >= self.sampling.max_tokens as usize;
+        let enough = self.tokens.len() >= self.most_tokens;
         (enough || room == 0).then_some(Finish::Length)
     }
 
@@ -76,14 +83,15 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Cuts the reply before the first stop text that the latest bytes completed; those inside reasoning do not count.
+    /// Cuts the reply before the first stop text that the latest bytes completed. Stop texts inside reasoning, or in
+    /// the white space after it, do not count: they are about the answer.
     fn cut_at_stop(&mut self, before: usize) -> bool {
-        if self.sampling.stop.is_empty() {
+        if self.stops.is_empty() {
             return false;
         }
         let Some(answer) = reasoning::answer_start(&self.bytes, self.opened) else { return false };
         let from = |stop: &String| before.saturating_sub(stop.len()).max(answer);
-        let stops = self.sampling.stop.iter().filter(|stop| !stop.is_empty());
+        let stops = self.stops.iter().filter(|stop| !stop.is_empty());
         let found = stops.filter_map(|stop| find(&self.bytes, stop.as_bytes(), from(stop))).min();
         if let Some(at) = found {
             self.bytes.truncate(at);
@@ -96,7 +104,7 @@ impl<'a> Reply<'a> {
         if self.stream.is_some() {
             let pending = self.bytes.get(self.streamed..).unwrap_or_default();
             let whole = pending.len() - unfinished(pending);
-            let held = held_back(pending.get(..whole).unwrap_or_default(), &self.sampling.stop);
+            let held = held_back(pending.get(..whole).unwrap_or_default(), &self.stops);
             self.stream_up_to(self.streamed + whole - held);
         }
     }
@@ -108,5 +116,56 @@ impl<'a> Reply<'a> {
             let _ = stream.send(String::from_utf8_lossy(ready).into_owned());
             self.streamed = end;
         }
+    }
+}
+
+/// How many bytes at the end are the beginning of a character.
+fn unfinished(text: &[u8]) -> usize {
+    let last = text.utf8_chunks().last().map(|chunk| chunk.invalid()).unwrap_or_default();
+    match std::str::from_utf8(last) {
+        Err(error) if error.error_len().is_none() => last.len(),
+        _ => 0,
+    }
+}
+
+/// How many bytes at the end may turn out to be a stop text.
+fn held_back(text: &[u8], stops: &[String]) -> usize {
+    let longest = |stop: &String| {
+        (1..stop.len())
+            .rev()
+            .find(|length| stop.as_bytes().get(..*length).is_some_and(|start| text.ends_with(start)))
+    };
+    stops.iter().filter_map(longest).max().unwrap_or(0)
+}
+
+fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    bytes.get(from..)?.windows(wanted.len()).position(|window| window == wanted).map(|at| at + from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_stop_text_is_not_streamed() {
+        let stops = ["\nUser:".to_owned(), "###".to_owned()];
+        assert_eq!(held_back(b"Hello\nUs", &stops), 3);
+        assert_eq!(held_back(b"Hello #", &stops), 1);
+        assert_eq!(held_back(b"Hello", &stops), 0);
+    }
+
+    #[test]
+    fn half_a_character_is_not_streamed() {
+        assert_eq!(unfinished("é".as_bytes()), 0);
+        assert_eq!(unfinished(b"a\xc3"), 1);
+        assert_eq!(unfinished(b"\xff\xe2\x82"), 2);
+        assert_eq!(unfinished(b"\xff"), 0);
+    }
+
+    #[test]
+    fn a_stop_text_is_found_where_it_begins() {
+        assert_eq!(find(b"one two three", b"two", 0), Some(4));
+        assert_eq!(find(b"one two three", b"two", 5), None);
+        assert_eq!(find(b"on", b"one", 0), None);
     }
 }
