@@ -8,7 +8,9 @@ mod error;
 mod generation;
 mod inside;
 mod judging;
+mod numbers;
 mod results;
+mod treatment;
 
 pub use digest::{Digest, DigestWriter};
 pub use error::HostError;
@@ -21,7 +23,12 @@ pub use inside::{
     MatrixImportance, Modules, Rows, Site, TensorInfo, TraceRequest, Traced,
 };
 pub use judging::{Exchange, Safety, StreamEvent, TokenVerdict, Verdict};
+pub use numbers::{Floats, Places, floats, floats_back};
 pub use results::{
     About, Chart, Column, Diagnosis, Estimate, Field, Figure, Finding, Group, Heatmap, Metric, Outcome,
     Point, Series, Slot, Status, Summary, Value,
+};
+pub use treatment::{
+    Changes, Derived, Document, Lesson, Lora, LowRank, Objective, Purpose, RowMean, Schedule, TrainRequest,
+    Trained,
 };

@@ -14,6 +14,7 @@ mod llama;
 mod model;
 mod reasoning;
 mod reply;
+mod row_means;
 mod template;
 mod tokenize;
 
@@ -22,7 +23,7 @@ pub use candle::LayerByLayer;
 pub use comparison::{Comparison, LayerDrift, NextTokenDrift, compare};
 pub use error::OpenError;
 pub use llama::Tokenizer;
-pub use model::{GenerateRequest, Model, OpenOptions, Precision, Usage};
+pub use model::{Following, GenerateRequest, Model, OpenOptions, Precision, TrainProgress, Usage};
 pub use reply::{Streamed, so_far};
 
 use std::path::Path;

@@ -1,16 +1,19 @@
 //! What every engine offers, and how a model is opened.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sonde_contract::{
     CaptureRequest, Captured, Completion, ContinuationScore, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, TraceRequest, Traced,
+    LowRank, MatrixImportance, ModelInfo, Prompt, RowMean, Sampling, ScoreRequest, TensorInfo, TraceRequest,
+    Traced, TrainRequest, Trained,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::Streamed;
+use crate::{Streamed, row_means};
 
 /// A loaded model. Cheap to share; every method may be called from many tasks at once.
 #[async_trait]
@@ -80,6 +83,14 @@ pub trait Model: Send + Sync {
     /// A layer that the site does not have, a vector of another width, a direction of length zero, no finite number.
     fn intervene(&self, changes: Vec<Intervention>) -> Result<Arc<dyn Model>, HostError>;
 
+    /// The same model with these changes of its matrices in force; this handle stays as it was. Changes already in
+    /// force, of matrices and of states, stay in force too. Quantised matrices are not touched: B · (A · x) is computed
+    /// beside W · x in f32.
+    ///
+    /// # Errors
+    /// A matrix that the model does not have or that has another shape, a number that is not finite.
+    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError>;
+
     /// The model's tensors, in the order of the file.
     ///
     /// # Errors
@@ -92,17 +103,56 @@ pub trait Model: Send + Sync {
     /// A tensor that is not there, numbers past its end, a quantisation that cannot be read.
     fn read_tensor(&self, name: &str, first: u64, count: u32) -> Result<Vec<f32>, HostError>;
 
+    /// The row mean and the norm of each matrix of a tensor: one, or one for each expert.
+    ///
+    /// # Errors
+    /// A tensor that is not there or is no matrix, a quantisation that cannot be read.
+    fn row_means(&self, name: &str) -> Result<Vec<RowMean>, HostError> {
+        row_means::row_means(self, name)
+    }
+
     /// The most important weights for given answers: one pass forward and back per example.
     ///
     /// # Errors
     /// `Unsupported` from an engine without gradients; an example without response tokens or that does not fit.
     async fn importance(&self, request: ImportanceRequest) -> Result<Vec<MatrixImportance>, HostError>;
 
-    /// Whether [`Model::importance`] works.
+    /// Trains a low-rank adapter; the model stays as it was. The same request gives the same adapter, interrupted and
+    /// gone on with or not.
+    ///
+    /// # Errors
+    /// `Unsupported` from an engine without gradients; settings out of range, a lesson without tokens or that does not
+    /// fit; a checkpoint that cannot be written.
+    async fn train(&self, request: TrainRequest, following: Following) -> Result<Trained, HostError>;
+
+    /// Whether [`Model::importance`] and [`Model::train`] work.
     fn has_gradients(&self) -> bool;
 
     /// Tokens computed since the model was opened.
     fn usage(&self) -> Usage;
+}
+
+/// How far a training has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainProgress {
+    /// Steps done.
+    pub step: u32,
+    /// Steps in all.
+    pub steps: u32,
+    /// The last step's loss.
+    pub loss: f32,
+    /// What is left at the pace so far; `None` before there is one.
+    pub left: Option<Duration>,
+}
+
+/// How a training is followed, and gone on with after an interruption.
+#[derive(Default)]
+pub struct Following {
+    /// Where the state is kept while it trains, replaced as a whole every now and then, and removed at the end. A state of
+    /// the same request, model and changes in force that lies there is gone on with; another is written over.
+    pub checkpoint: Option<PathBuf>,
+    /// Is told after each step.
+    pub progress: Option<Box<dyn Fn(TrainProgress) + Send + Sync>>,
 }
 
 /// A prompt to continue.

@@ -5,13 +5,12 @@
 //! again on their own recorded calls, so that their verdicts are checked too.
 //!
 //! `asked` has the forms that requests and answers take on record, `guarded` replies that a streaming judge may end,
-//! `captures` what diagnostics hold of a model's states, `numbers` how lists of numbers are written, `reused` calls answered
+//! `captures` what diagnostics hold of a model's states, `reused` calls answered
 //! from earlier runs, `shared` what callers have in common.
 
 mod asked;
 mod captures;
 mod guarded;
-mod numbers;
 mod reused;
 mod shared;
 #[cfg(test)]
@@ -28,8 +27,8 @@ use futures::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sonde_contract::{
-    CaptureSpec, Completion, ContinuationScore, Digest, Exchange, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
+    CaptureSpec, Completion, ContinuationScore, Digest, Exchange, Floats, HostError, ImportanceRequest,
+    Intervention, MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
 };
 use sonde_engine::{GenerateRequest, Model};
 use sonde_journal::{CallKind, CallPath, Entry, JournalError, LogLine};
@@ -43,7 +42,7 @@ use asked::{
 };
 use captures::Captures;
 pub use guarded::Guard;
-use numbers::Floats;
+
 pub(crate) use shared::{Bindings, Bound, Models, SampleState, Shared};
 
 /// Changed models kept ready for one invocation; a plugin that goes through more of them has them made again.

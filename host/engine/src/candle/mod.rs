@@ -38,7 +38,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sonde_contract::{
     CaptureRequest, Captured, Completion, ContinuationScore, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, ModelInfo, Prompt, Rows, Sampling, ScoreRequest, TensorInfo, TraceRequest, Traced,
+    LowRank, MatrixImportance, ModelInfo, Prompt, Rows, Sampling, ScoreRequest, TensorInfo, TraceRequest,
+    Traced, TrainRequest, Trained,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -52,7 +53,7 @@ use self::work::{Counters, Queue, Work};
 use crate::inside::{check_interventions, check_spec, chosen_rows, ids};
 use crate::llama::check_sampling;
 use crate::tokenize::Tokenize as _;
-use crate::{GenerateRequest, Model, OpenError, OpenOptions, Streamed, Usage, reasoning};
+use crate::{Following, GenerateRequest, Model, OpenError, OpenOptions, Streamed, Usage, reasoning};
 
 pub use self::layerwise::LayerByLayer;
 pub(crate) use self::opening::check;
@@ -228,6 +229,14 @@ impl Model for CandleEngine {
             importance::importance(work, &sequences, &places, request.fraction, Logits::Response)
         })
         .await
+    }
+
+    fn adapt(&self, _edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        Err(HostError::Unsupported("the candle engine has no adapters yet".to_owned()))
+    }
+
+    async fn train(&self, _request: TrainRequest, _following: Following) -> Result<Trained, HostError> {
+        Err(HostError::Unsupported("the candle engine does not train yet".to_owned()))
     }
 
     fn has_gradients(&self) -> bool {

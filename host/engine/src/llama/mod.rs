@@ -33,8 +33,8 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use sonde_contract::{
     CaptureRequest, Captured, Chat, Completion, ContinuationScore, HostError, ImportanceRequest,
-    Intervention, MatrixImportance, ModelInfo, Prompt, Rows, Sampling, ScoreRequest, TensorInfo,
-    TraceRequest, Traced,
+    Intervention, LowRank, MatrixImportance, ModelInfo, Prompt, Rows, Sampling, ScoreRequest, TensorInfo,
+    TraceRequest, Traced, TrainRequest, Trained,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,7 +53,7 @@ use self::worker::Job;
 use crate::inside::{self, Reduction, ids};
 use crate::template::Piece;
 use crate::tokenize::Tokenize as _;
-use crate::{GenerateRequest, Model, OpenError, OpenOptions, Usage, reasoning};
+use crate::{Following, GenerateRequest, Model, OpenError, OpenOptions, Usage, reasoning};
 
 /// The crate that carries llama.cpp, at the version `Cargo.toml` pins.
 pub(crate) const VERSION: &str = "llama.cpp of llama-cpp-2 0.1.160";
@@ -248,6 +248,13 @@ impl LlamaEngine {
         }
     }
 
+    fn no_gradients(&self) -> HostError {
+        HostError::Unsupported(format!(
+            "{} runs in llama.cpp, which computes no gradients; open it with `engine: candle`",
+            self.loaded.info.name
+        ))
+    }
+
     fn ended(&self) -> HostError {
         HostError::Engine(format!("the worker of {} has ended", self.loaded.info.name))
     }
@@ -387,11 +394,16 @@ impl Model for LlamaEngine {
         self.loaded.weights()?.read(name, first, count)
     }
 
+    fn adapt(&self, _edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        Err(HostError::Unsupported("llama.cpp's adapters are not bound yet".to_owned()))
+    }
+
     async fn importance(&self, _: ImportanceRequest) -> Result<Vec<MatrixImportance>, HostError> {
-        Err(HostError::Unsupported(format!(
-            "{} runs in llama.cpp, which computes no gradients; open it with `engine: candle`",
-            self.loaded.info.name
-        )))
+        Err(self.no_gradients())
+    }
+
+    async fn train(&self, _: TrainRequest, _: Following) -> Result<Trained, HostError> {
+        Err(self.no_gradients())
     }
 
     fn has_gradients(&self) -> bool {

@@ -3,13 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use sonde_contract::{
-    CaptureSpec, Change, Completion, Digest, Exchange, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, Prompt, Sampling, ScoreRequest, Site,
+    CaptureSpec, Change, Completion, Digest, Exchange, Floats, HostError, ImportanceRequest, Intervention,
+    MatrixImportance, Places, Prompt, Sampling, ScoreRequest, Site, floats,
 };
 use sonde_journal::{CallKind, CallPath, GuardIdentity};
 use sonde_runtime::Kept;
-
-use super::numbers::{Floats, Places, floats};
 
 /// A call about to be answered.
 pub(super) struct Asked {

@@ -11,15 +11,14 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use sonde_contract::{
-    CaptureRequest, CaptureSpec, Captured, Completion, HostError, Prompt, Rows, Sampling, TraceRequest,
-    Traced,
+    CaptureRequest, CaptureSpec, Captured, Completion, Floats, HostError, Prompt, Rows, Sampling,
+    TraceRequest, Traced,
 };
 use sonde_engine::Model;
 use sonde_journal::{CallKind, CallPath};
 use sonde_runtime::{Kept, ModelRef};
 
 use super::asked::{Asked, CaptureCall, ReadCaptureCall, TraceAnswer, TraceCall};
-use super::numbers::Floats;
 use super::{Caller, Handle, length, lock};
 use crate::seeds;
 

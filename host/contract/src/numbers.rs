@@ -1,4 +1,4 @@
-//! Lists of numbers as the run file keeps them: base64 of their little-endian bytes, which is a third of their decimal
+//! Lists of numbers as run files and treatment files keep them: base64 of their little-endian bytes, which is a third of their decimal
 //! form and gives back the same bits.
 
 use base64::Engine as _;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Activations, weights, scores: f32, 4 bytes each.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Floats(pub(super) Vec<f32>);
+pub struct Floats(pub Vec<f32>);
 
 /// Places in a matrix: u64, 8 bytes each.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Places(pub(super) Vec<u64>);
+pub struct Places(pub Vec<u64>);
 
 impl Serialize for Floats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -20,7 +20,10 @@ impl Serialize for Floats {
 }
 
 /// Writes borrowed numbers as [`Floats`] does its own; for `serialize_with`.
-pub(super) fn floats<S: Serializer>(numbers: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+///
+/// # Errors
+/// What the serializer says.
+pub fn floats<S: Serializer>(numbers: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     serializer.serialize_str(&STANDARD.encode(bytes))
 }
@@ -29,6 +32,14 @@ impl<'de> Deserialize<'de> for Floats {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         words(deserializer).map(|words| Self(words.into_iter().map(f32::from_le_bytes).collect()))
     }
+}
+
+/// Reads numbers as [`Floats`] does; for `deserialize_with`.
+///
+/// # Errors
+/// What the deserializer says, and text that is no list of numbers.
+pub fn floats_back<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    Floats::deserialize(deserializer).map(|Floats(numbers)| numbers)
 }
 
 impl Serialize for Places {

@@ -1,0 +1,1 @@
+//! Rank-one safety injection.
