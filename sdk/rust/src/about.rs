@@ -147,14 +147,14 @@ impl About {
         self
     }
 
-    /// A dataset of a diagnostic that must be bound.
+    /// A dataset of a diagnostic or treatment that must be bound.
     #[must_use]
     pub fn dataset(mut self, name: &str, about: &str) -> Self {
         self.datasets.push(slot(name, about, true));
         self
     }
 
-    /// A dataset of a diagnostic that may be left out.
+    /// A dataset of a diagnostic or treatment that may be left out.
     #[must_use]
     pub fn optional_dataset(mut self, name: &str, about: &str) -> Self {
         self.datasets.push(slot(name, about, false));

@@ -2,7 +2,9 @@
 //!
 //! It gives what its scripts say, fails with `denied` where nothing is scripted, and remembers what it was asked.
 
+mod in_force;
 mod inside;
+mod treated;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,12 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::{
-    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Intervention, Level,
-    Model, ModelInfo, Prompt, Sampling, ScoreRequest, Verdict,
+    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Level, Model, ModelInfo,
+    Prompt, Sampling, ScoreRequest, Verdict,
 };
 
-type Generate = Box<dyn FnMut(&Prompt, &Sampling) -> Result<Completion, HostError>>;
-type Score = Box<dyn FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError>>;
+pub use in_force::InForce;
+
+type Generate = Box<dyn FnMut(&Prompt, &Sampling, &InForce) -> Result<Completion, HostError>>;
+type Score = Box<dyn FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError>>;
 type Assess = Box<dyn FnMut(&Exchange) -> Result<Verdict, HostError>>;
 
 /// A scripted host.
@@ -43,7 +47,7 @@ struct Script {
 /// A model of a [`MockHost`].
 pub struct MockModel {
     script: Rc<RefCell<Script>>,
-    changes: Vec<Intervention>,
+    in_force: InForce,
 }
 
 impl MockHost {
@@ -64,7 +68,17 @@ impl MockHost {
     pub fn completions(
         self,
         role: &str,
-        generate: impl FnMut(&Prompt, &Sampling) -> Result<Completion, HostError> + 'static,
+        mut generate: impl FnMut(&Prompt, &Sampling) -> Result<Completion, HostError> + 'static,
+    ) -> Self {
+        self.completions_under(role, move |prompt, sampling, _| generate(prompt, sampling))
+    }
+
+    /// Offers a model whose completions a function gives that also sees what was changed in the model.
+    #[must_use]
+    pub fn completions_under(
+        self,
+        role: &str,
+        generate: impl FnMut(&Prompt, &Sampling, &InForce) -> Result<Completion, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().generate = Some(Box::new(generate));
         self
@@ -75,7 +89,17 @@ impl MockHost {
     pub fn scores(
         self,
         role: &str,
-        score: impl FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError> + 'static,
+        mut score: impl FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError> + 'static,
+    ) -> Self {
+        self.scores_under(role, move |request, _| score(request))
+    }
+
+    /// Offers a model whose scores a function gives that also sees what was changed in the model.
+    #[must_use]
+    pub fn scores_under(
+        self,
+        role: &str,
+        score: impl FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().score = Some(Box::new(score));
         self
@@ -174,7 +198,7 @@ impl Host for MockHost {
 
     fn model(&self, role: &str) -> Result<MockModel, HostError> {
         let script = self.models.borrow().get(role).map(Rc::clone);
-        let model = script.map(|script| MockModel { script, changes: Vec::new() });
+        let model = script.map(|script| MockModel { script, in_force: InForce::default() });
         model.ok_or_else(|| HostError::Denied(format!("no model is scripted as `{role}`")))
     }
 
@@ -242,7 +266,7 @@ impl Model for MockModel {
             let mut script = self.script.borrow_mut();
             script.prompts.push((prompt.clone(), sampling.clone()));
             match &mut script.generate {
-                Some(generate) => generate(prompt, sampling),
+                Some(generate) => generate(prompt, sampling, &self.in_force),
                 None => Err(exhausted()),
             }
         };
@@ -255,7 +279,7 @@ impl Model for MockModel {
             let mut script = self.script.borrow_mut();
             script.scored.push(request.clone());
             match &mut script.score {
-                Some(score) => score(request),
+                Some(score) => score(request, &self.in_force),
                 None => Err(exhausted()),
             }
         };

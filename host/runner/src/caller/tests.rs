@@ -317,7 +317,7 @@ struct Life {
 }
 
 fn target() -> ModelRef {
-    ModelRef { role: "target".into(), changes: vec![] }
+    ModelRef { role: "target".into(), ..ModelRef::default() }
 }
 
 fn changed(by: f32) -> ModelRef {
