@@ -6,6 +6,7 @@
 //! (continuous batching) and prompts that begin alike share what is computed of their beginning. The engines know nothing
 //! of plugins or runs.
 
+mod adapter;
 mod candle;
 mod comparison;
 mod error;
