@@ -134,7 +134,8 @@ fn a_treatment_for_robustness_audits_is_never_a_file() {
     assert!(text.contains("is never written to a file"), "{text}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.sonde-treatment");
-    let changed = TreatmentFile { purpose: Purpose::RobustnessAudit, ..file };
+    let mut changed = file;
+    changed.purpose = Purpose::RobustnessAudit;
     assert_eq!(changed.write(&path).unwrap_err().to_string(), text);
     assert!(!path.exists());
 }
