@@ -50,6 +50,7 @@ use self::opening::Opened;
 use self::prefixes::Prefixes;
 use self::prompts::check_length;
 use self::work::{Counters, Queue, Work};
+use crate::adapter::check_edits;
 use crate::inside::{check_interventions, check_spec, chosen_rows, ids};
 use crate::llama::check_sampling;
 use crate::tokenize::Tokenize as _;
@@ -231,7 +232,8 @@ impl Model for CandleEngine {
         .await
     }
 
-    fn adapt(&self, _edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        check_edits(&edits, &self.tensors()?)?;
         Err(HostError::Unsupported("the candle engine has no adapters yet".to_owned()))
     }
 

@@ -1,0 +1,5 @@
+//! Treatments as files that other programs load.
+
+mod draft;
+
+pub use draft::{Draft, WriteError};
