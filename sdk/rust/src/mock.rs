@@ -324,7 +324,7 @@ pub fn sampling() -> Sampling {
 }
 
 /// Checks that a plugin's parameters are what its description says: the defaults of the schema are those of the type,
-/// each name is known to the type, and another name is refused.
+/// each name is known to the type, those of numbers and lists without a default among them, and another name is refused.
 ///
 /// # Errors
 /// When they differ; the text says where.
@@ -332,14 +332,20 @@ pub fn check_parameters<P: DeserializeOwned + Default + PartialEq>(about: &About
     let schema: Json = serde_json::from_str(&about.parameters_schema).map_err(|error| error.to_string())?;
     let properties =
         schema.get("properties").and_then(Json::as_object).ok_or("the schema lists no properties")?;
-    let defaults: Json = properties
-        .iter()
-        .map(|(name, property)| {
-            Ok((name.clone(), property.get("default").ok_or(format!("`{name}` has no default"))?.clone()))
-        })
-        .collect::<Result<serde_json::Map<_, _>, String>>()?
-        .into();
-    let read: P = crate::export::read_parameters(&defaults.to_string())?;
+    let mut defaults = serde_json::Map::new();
+    for (name, property) in properties {
+        let chosen = match (property.get("default"), property.get("type").and_then(Json::as_str)) {
+            (Some(default), _) => {
+                defaults.insert(name.clone(), default.clone());
+                continue;
+            }
+            (None, Some("integer" | "number")) => Json::from(1),
+            (None, Some("array")) => Json::Array(Vec::new()),
+            _ => return Err(format!("`{name}` has no default")),
+        };
+        crate::export::read_parameters::<P>(&Json::from_iter([(name.clone(), chosen)]).to_string())?;
+    }
+    let read: P = crate::export::read_parameters(&Json::from(defaults).to_string())?;
     if read != P::default() {
         return Err("the schema's defaults differ from the type's".to_owned());
     }
