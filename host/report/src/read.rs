@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use sonde_contract::Treatment;
 use sonde_journal::{
     Agreement, DatasetIdentity, EndedSample, Entry, Header, JudgeQuality, RunFile, Sample, SampleKey, Share,
     TaskIdentity,
@@ -225,8 +226,26 @@ fn ending(ending: sonde_journal::Ending) -> Ending {
         sonde_journal::Ending::Diagnosis(diagnosis) => {
             Ending::Diagnosed { findings: diagnosis.findings.len() as u64 }
         }
+        sonde_journal::Ending::Treatment(treatment) => Ending::Treated {
+            told: treatment_in_words(&treatment),
+            documents: treatment.documents.into_iter().map(|document| document.name).collect(),
+        },
         sonde_journal::Ending::Failed(reason) => Ending::Failed(reason),
     }
+}
+
+/// "12 matrices changed, for safety, 1f0c…"
+fn treatment_in_words(treatment: &Treatment) -> String {
+    let Treatment { purpose, digest, changes, .. } = treatment;
+    let what = changes.as_ref().map_or_else(
+        || "its numbers were not kept".to_owned(),
+        |changes| match (changes.edits.len(), changes.interventions.len()) {
+            (edits, 0) => format!("{edits} matrices changed"),
+            (0, interventions) => format!("{interventions} changes of states"),
+            (edits, interventions) => format!("{edits} matrices and {interventions} states changed"),
+        },
+    );
+    format!("{what}; purpose {}, digest {}", purpose.as_str(), digest.short())
 }
 
 /// Puts each call under the one in whose course it was made. Calls come in the order of their paths.

@@ -251,6 +251,13 @@ pub enum Ending {
         /// Rows of which the diagnostic said something.
         findings: u64,
     },
+    /// It was a treatment's whole work.
+    Treated {
+        /// What was derived, in words.
+        told: String,
+        /// Names of the texts that came about.
+        documents: Vec<String>,
+    },
     /// It failed, for this reason.
     Failed(String),
 }
@@ -294,7 +301,7 @@ impl Ending {
     pub fn standing(&self) -> Standing {
         match self {
             Self::Failed(_) => Standing::Failed,
-            Self::Diagnosed { .. } => Standing::Scored,
+            Self::Diagnosed { .. } | Self::Treated { .. } => Standing::Scored,
             Self::Outcome(outcome) => match (&outcome.status, outcome.good) {
                 (Status::Unparsable(_), _) => Standing::Unparsable,
                 (Status::Skipped(_), _) => Standing::Skipped,
@@ -313,7 +320,7 @@ impl Ending {
                 Status::Unparsable(reason) | Status::Skipped(reason) => Some(reason),
                 Status::Scored => None,
             },
-            Self::Diagnosed { .. } => None,
+            Self::Diagnosed { .. } | Self::Treated { .. } => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sonde_contract::{
     Change, Changes, Derived, Digest, Estimate, Intervention, LowRank, Metric, ModelInfo, Purpose, Site,
-    Summary,
+    Summary, Treatment,
 };
 use sonde_runner::{Maker, TreatedModel, TreatmentFile};
 
@@ -58,12 +58,16 @@ fn derived(purpose: Purpose) -> Derived {
     }
 }
 
+fn kept(derived: Derived) -> Treatment {
+    Treatment::of(derived).unwrap()
+}
+
 fn file() -> TreatmentFile {
     let maker =
         Maker { name: "rosi".to_owned(), version: "0.1.0".to_owned(), digest: Digest::of("component") };
     let model = TreatedModel::of(&wren(), Digest::of("file"));
     let parameters = serde_json::json!({ "target": 0.9 });
-    TreatmentFile::new(model, maker, parameters, u64::MAX, &derived(Purpose::Safety)).unwrap()
+    TreatmentFile::new(model, maker, parameters, u64::MAX, &kept(derived(Purpose::Safety))).unwrap()
 }
 
 fn refused(path: &Path, bytes: &[u8]) -> String {
@@ -127,14 +131,15 @@ fn files_that_are_no_whole_treatments_say_what_they_are() {
 #[test]
 fn a_treatment_for_robustness_audits_is_never_a_file() {
     let file = file();
-    let audit = derived(Purpose::RobustnessAudit);
+    let audit = kept(derived(Purpose::RobustnessAudit));
     let made =
         TreatmentFile::new(file.model.clone(), file.plugin.clone(), file.parameters.clone(), 1, &audit);
     let text = made.unwrap_err().to_string();
     assert!(text.contains("is never written to a file"), "{text}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.sonde-treatment");
-    let changed = TreatmentFile { purpose: Purpose::RobustnessAudit, ..file };
+    let mut changed = file;
+    changed.purpose = Purpose::RobustnessAudit;
     assert_eq!(changed.write(&path).unwrap_err().to_string(), text);
     assert!(!path.exists());
 }
@@ -145,7 +150,7 @@ fn numbers_that_json_does_not_have_are_refused() {
     let mut derived = derived(Purpose::Safety);
     derived.changes.interventions[0].change =
         Change::Add { vector: vec![f32::INFINITY; 4], coefficient: 1.0 };
-    let made = TreatmentFile::new(file.model, file.plugin, file.parameters, 1, &derived);
+    let made = TreatmentFile::new(file.model, file.plugin, file.parameters, 1, &kept(derived));
     let expected = "the treatment of wren holds numbers that are not finite (in a change at the site residual, layers [2, 3]) \
                     and is not written";
     assert_eq!(made.unwrap_err().to_string(), expected);

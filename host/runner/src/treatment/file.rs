@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sonde_contract::{Change, Changes, Derived, Digest, Estimate, Group, ModelInfo, Purpose, Summary};
+use sonde_contract::{Change, Changes, Digest, Estimate, Group, ModelInfo, Purpose, Summary, Treatment};
 use sonde_engine::{Draft, WriteError};
 
 const FORMAT: &str = "sonde-treatment";
@@ -212,12 +212,12 @@ impl TreatmentFile {
         plugin: Maker,
         parameters: serde_json::Value,
         seed: u64,
-        derived: &Derived,
+        treatment: &Treatment,
     ) -> Result<Self, TreatmentError> {
-        if derived.purpose == Purpose::RobustnessAudit {
+        let (Some(changes), Purpose::Safety) = (&treatment.changes, treatment.purpose) else {
             return Err(TreatmentError::NeverKept);
-        }
-        check_finite(&derived.changes, &model.name)?;
+        };
+        check_finite(changes, &model.name)?;
         Ok(Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -225,10 +225,10 @@ impl TreatmentFile {
             plugin,
             parameters,
             seed,
-            purpose: derived.purpose,
-            metrics: measurements(&derived.summary),
-            changes: derived.changes.clone(),
-            digest: Digest::of_json(&derived.changes)?,
+            purpose: treatment.purpose,
+            metrics: measurements(&treatment.summary),
+            changes: changes.clone(),
+            digest: treatment.digest,
         })
     }
 
