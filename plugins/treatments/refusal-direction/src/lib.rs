@@ -113,7 +113,12 @@ impl Treatment for RefusalDirection {
         let candidates = candidates::measured(host, &validation, &directions)?;
         let selection = parameters.rule().select(&candidates, info.layers).map_err(|error| {
             host.log(Level::Info, &report::evaluations(&candidates));
-            said(error)
+            let late = info.layers - considered;
+            Error::new(format!(
+                "{error}. Directions of the last {late} of {} blocks were not measured; `prune_layer_percentage: 0` \
+                 includes them",
+                info.layers
+            ))
         })?;
         let direction = directions.at(selection.best.place).ok_or("the chosen direction is missing")?;
         usable(parameters, &selection.best, direction, &validation.baseline)?;
