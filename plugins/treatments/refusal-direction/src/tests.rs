@@ -116,8 +116,11 @@ fn refused(datasets: &Datasets, parameters: &Parameters) -> String {
 
 fn value(derived: &Derived, name: &str) -> f64 {
     let metric = derived.summary.metrics.iter().find(|metric| metric.name == name).unwrap();
-    let Estimate::Given(given) = &metric.estimate else { panic!("{metric:?}") };
-    given.value
+    match &metric.estimate {
+        Estimate::Given(given) => given.value,
+        Estimate::Mean(scores) => candidates::mean(scores),
+        Estimate::Proportion(_) => panic!("{metric:?}"),
+    }
 }
 
 fn share(derived: &Derived, name: &str, group: &str) -> Share {
