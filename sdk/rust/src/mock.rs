@@ -337,7 +337,7 @@ pub fn sampling() -> Sampling {
 }
 
 /// Checks that a plugin's parameters are what its description says: the defaults of the schema are those of the type,
-/// each name is known to the type, and another name is refused.
+/// each name is known to the type, those of numbers and lists without a default among them, and another name is refused.
 ///
 /// # Errors
 /// When they differ; the text says where.
