@@ -4,8 +4,8 @@ use serde_json::json;
 use sonde_sdk::{Heatmap, Measure, Metric, ModelInfo, Plot, Summary};
 use sonde_treatments::refusal_direction::{Candidate, Selection};
 
-use crate::candidates::{self, Baseline};
 use crate::parameters::Parameters;
+use sonde_steering::candidates::{self, Baseline};
 
 /// All that was found.
 pub struct Found<'a> {

@@ -11,7 +11,11 @@ const AT_ONCE: usize = 16;
 /// template's own tokens, the same in every prompt.
 const SHORTEST: f64 = 1e-9;
 
-/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens.
+/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens; in one pass
+/// per prompt.
+///
+/// # Errors
+/// What the host cannot do, with the number of the prompt.
 pub fn means<H: Host<Model: WhiteBox>>(
     host: &H,
     model: &H::Model,
@@ -40,10 +44,10 @@ pub fn means<H: Host<Model: WhiteBox>>(
 
 /// What candidates are measured with.
 pub struct Validation<'a, M> {
-    pub model: &'a M,
-    pub words: &'a [String],
-    pub harmful: &'a [Prompt],
-    pub harmless: &'a [Prompt],
+    model: &'a M,
+    words: &'a [String],
+    harmful: &'a [Prompt],
+    harmless: &'a [Prompt],
     next: Sampling,
     /// Of the unmodified model, on the harmless prompts.
     unmodified: Vec<Likeliest>,
@@ -54,7 +58,9 @@ pub struct Validation<'a, M> {
 /// How the unmodified model does on the validation prompts.
 #[derive(Clone, Copy, Debug)]
 pub struct Baseline {
+    /// Of the harmful ones.
     pub harmful: f64,
+    /// Of the harmless ones.
     pub harmless: f64,
     /// How many prompts of each kind.
     pub prompts: [u64; 2],
@@ -63,7 +69,11 @@ pub struct Baseline {
 }
 
 impl<'a, M: WhiteBox> Validation<'a, M> {
-    /// Measures the unmodified model.
+    /// Measures the unmodified model. `words` are those with which its refusals begin, one token each; `kl_tokens` is how
+    /// many of the likeliest next tokens the KL divergence knows.
+    ///
+    /// # Errors
+    /// What the host cannot do, and a model that ends its turn at once on a harmless prompt.
     pub fn new(
         model: &'a M,
         words: &'a [String],
@@ -87,6 +97,9 @@ impl<'a, M: WhiteBox> Validation<'a, M> {
     }
 
     /// The three scores of a direction.
+    ///
+    /// # Errors
+    /// What the host cannot do.
     pub fn measure(&self, place: Place, direction: &[f64]) -> Result<Candidate, Error> {
         if is_rounding(direction) {
             // Nothing changes: r̂ = r / (‖r‖ + 1e-8) is next to nothing.
@@ -166,6 +179,9 @@ fn mean(scores: &[f64]) -> f64 {
 }
 
 /// Every direction's scores, in the order in which they are compared.
+///
+/// # Errors
+/// What the host cannot do.
 pub fn measured<H: Host<Model: WhiteBox>>(
     host: &H,
     validation: &Validation<'_, H::Model>,
