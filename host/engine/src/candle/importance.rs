@@ -1,20 +1,21 @@
 //! First-order importance of weights: |W| · Σ |∂L/∂W|, one pass forward and back per example.
 //!
 //! L is the mean cross-entropy of the response's tokens given all before them; the absolute value is taken before the
-//! sum over the examples (SPIN; DeepScan's evaluator). The way back begins at the states after the final norm: the
-//! gradient that loss, cap and output matrix send there has a closed form and is computed directly.
+//! sum over the examples (SPIN; DeepScan's evaluator).
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sonde_contract::{HostError, ImportanceRequest, MatrixImportance, Modules};
 
+use super::gradients::{Gradients, Pack};
+use super::loss::{Head, Targets};
 use super::names::Module;
+use super::positions::Positions;
 use super::prompts::{Prompts, check_length};
 use super::tape::Tape;
-use super::transformer::{Pass, Transformer};
+use super::transformer::Transformer;
 use super::work::{Counters, Work, failed};
 use crate::inside::ids;
-use crate::llama::log_sum_exp;
 use crate::tokenize::Tokenize as _;
 
 /// An example as tokens.
@@ -105,49 +106,31 @@ pub(crate) fn importance(
 
 /// One example.
 fn there_and_back(work: &Work, sequence: &Sequence, tape: &Tape, logits: Logits) -> candle_core::Result<()> {
-    let transformer = work.transformer;
-    let mut pass = Pass::plain(work.changes);
-    pass.tape = Some(tape);
+    let gradients = Gradients { transformer: work.transformer, changes: work.changes, first: tape.first() };
     // The last token predicts nothing that is asked about.
     let read = sequence.tokens.len() - 1;
-    let tokens = sequence.tokens.get(..read).unwrap_or_default();
-    let Some(states) = transformer.run(tokens, &mut work.cache(), &mut pass)? else { return Ok(()) };
+    let tokens = sequence.tokens.get(..read).unwrap_or_default().to_vec();
+    let positions = Positions::packed(&work.transformer.description, vec![read])?;
+    let packs = [Pack { tokens, positions, beside: Some(tape) }];
     let first = sequence.start - 1;
-    let targets = sequence.tokens.get(sequence.start..).unwrap_or_default();
-    let (states, before) = match logits {
-        Logits::Response => (states.narrow(0, first, read - first)?, 0),
-        Logits::Everywhere => (states, first),
-    };
-    let gradient = loss_gradient(transformer, &states.detach(), before, targets)?;
-    // This sum's gradient at the states is the loss's.
-    (states * gradient)?.sum_all()?.backward()?;
-    Ok(())
-}
+    let unasked = if logits == Logits::Everywhere { first } else { 0 };
+    let asked = sequence.tokens.get(sequence.start..).unwrap_or_default();
+    let targets: Vec<u32> = std::iter::repeat_n(0, unasked).chain(asked.iter().copied()).collect();
+    let weights: Vec<f64> = std::iter::repeat_n(0.0, unasked)
+        .chain(std::iter::repeat_n(1.0 / asked.len() as f64, asked.len()))
+        .collect();
+    let begin = u32::try_from(first - unasked).unwrap_or(u32::MAX);
+    let rows = Tensor::arange(begin, u32::try_from(read).unwrap_or(u32::MAX), &Device::Cpu)?;
 
-/// The gradient of the mean cross-entropy at the states after the final norm, `[tokens, width]`. The first `before` of
-/// them predict nothing that is asked about.
-#[expect(clippy::cast_possible_truncation, reason = "probabilities are computed wider than they are kept")]
-fn loss_gradient(
-    transformer: &Transformer,
-    states: &Tensor,
-    before: usize,
-    targets: &[u32],
-) -> candle_core::Result<Tensor> {
-    let mut rows: Vec<Vec<f32>> = transformer.exact_logits(states)?.to_vec2()?;
-    let count = targets.len() as f64;
-    let capped = transformer.description.logit_cap;
-    rows.iter_mut().take(before).for_each(|row| row.fill(0.0));
-    rows.par_iter_mut().skip(before).zip(targets).for_each(|(row, target)| {
-        let log_sum = log_sum_exp(row);
-        for (token, logit) in (0_u32..).zip(row.iter_mut()) {
-            let value = f64::from(*logit);
-            let off = (value - log_sum).exp() - f64::from(u8::from(token == *target));
-            // d/dx c tanh(x / c) = 1 − (y / c)²
-            let slope = capped.map_or(1.0, |cap| 1.0 - (value / cap).powi(2));
-            *logit = (off * slope / count) as f32;
-        }
+    let head = Head::of(work.transformer)?;
+    let journeys = gradients.there(&packs)?.into_iter().map(|journey| {
+        let before = journey.state.index_select(&rows, 0)?;
+        let (_, gradient) = head.loss(&gradients.normed(&before)?, &Targets::Tokens(&targets), &weights)?;
+        let gradient = gradients.before_norm(read, &rows, &before, gradient)?;
+        Ok((journey, Some(gradient)))
     });
-    Tensor::new(rows, &Device::Cpu)?.matmul(&transformer.output().dense()?)
+    let journeys = journeys.collect::<candle_core::Result<Vec<_>>>()?;
+    gradients.back(&packs, journeys)
 }
 
 /// The most important entries of a matrix.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
+use super::block::{Block, Linear};
 use super::description::Description;
 use super::matrix::Matrix;
 use super::names::{Module, Names, Norm};
 use super::tensors::{Entry, RowOrder, Tensors};
-use super::transformer::{Block, Linear, Transformer, matrix};
+use super::transformer::{Transformer, matrix};
 use crate::OpenError;
 
 /// Loads the weights.
@@ -76,26 +77,16 @@ impl Loader<'_> {
         })
     }
 
-    /// llama.cpp's converter interleaves the halves of Llama's queries and keys; they are put back, so that positions are
-    /// turned in one way only and weights have Hugging Face's indices.
-    fn order(&self, module: Module) -> RowOrder {
-        let interleaved = *self.names == Names::Gguf && self.about.architecture == "llama";
-        match module {
-            Module::Query if interleaved => RowOrder::PairsToHalves { heads: self.about.heads },
-            Module::Key if interleaved => RowOrder::PairsToHalves { heads: self.about.key_heads },
-            _ => RowOrder::AsStored,
-        }
-    }
-
     fn linear(&self, block: usize, module: Module, shape: [usize; 2]) -> Result<Linear, String> {
-        let matrix = self.matrix(&self.names.module(block, module, "weight"), shape, self.order(module))?;
+        let order = self.names.row_order(self.about, module);
+        let matrix = self.matrix(&self.names.module(block, module, "weight"), shape, order)?;
         let name = self.names.module(block, module, "bias");
         let bias = match self.tensors.get(&name) {
             None => None,
             Some(_) => {
                 let [outputs, _] = shape;
                 let entry = self.entry(&name, &[outputs])?;
-                let stored = self.tensors.quantised(entry, self.order(module));
+                let stored = self.tensors.quantised(entry, order);
                 let numbers = stored.and_then(|stored| stored.dequantize(&Device::Cpu));
                 Some(numbers.map_err(|error| format!("cannot read the tensor {name}: {error}"))?)
             }

@@ -38,6 +38,14 @@ impl Matrix {
         }
     }
 
+    /// Outputs and inputs.
+    pub(crate) fn sides(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Dense(weight) => weight.dims2(),
+            Self::Quantised(weight) => weight.shape().dims2(),
+        }
+    }
+
     /// Entries.
     pub(crate) fn size(&self) -> usize {
         match self {

@@ -5,18 +5,24 @@
 //! and as a second opinion on every number. Text is handled in the caller's own task; one thread computes
 //! ([`work::Queue`]).
 
+mod attention;
+mod back;
+mod block;
 mod cache;
 mod capturing;
 mod changes;
 mod config;
 mod description;
+mod edits;
 mod folder;
 mod folder_tokens;
 mod generating;
 mod gguf;
+mod gradients;
 mod importance;
 mod layerwise;
 mod loading;
+mod loss;
 mod matrix;
 mod names;
 mod opening;
@@ -24,11 +30,13 @@ mod operations;
 mod positions;
 mod prefixes;
 mod prompts;
+mod rows;
 mod sampling;
 mod scoring;
 mod tape;
 mod tensors;
 mod tokens;
+mod training;
 mod transformer;
 mod work;
 
@@ -37,9 +45,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sonde_contract::{
-    CaptureRequest, Captured, Completion, ContinuationScore, HostError, ImportanceRequest, Intervention,
-    LowRank, MatrixImportance, ModelInfo, Prompt, Rows, Sampling, ScoreRequest, TensorInfo, TraceRequest,
-    Traced, TrainRequest, Trained,
+    CaptureRequest, Captured, Completion, ContinuationScore, Digest, DigestWriter, HostError,
+    ImportanceRequest, Intervention, LowRank, MatrixImportance, ModelInfo, Prompt, Rows, Sampling,
+    ScoreRequest, TensorInfo, TraceRequest, Traced, TrainRequest, Trained,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -49,6 +57,7 @@ use self::importance::Logits;
 use self::opening::Opened;
 use self::prefixes::Prefixes;
 use self::prompts::check_length;
+use self::training::Course;
 use self::work::{Counters, Queue, Work};
 use crate::adapter::check_edits;
 use crate::inside::{check_interventions, check_spec, chosen_rows, ids};
@@ -81,6 +90,17 @@ impl CandleEngine {
         let prefixes = Arc::new(Prefixes::new(!model.options.reproducible));
         let (counters, changes) = (Arc::default(), Arc::default());
         Ok(Self { model: Arc::new(model), counters, changes, prefixes, queue })
+    }
+
+    /// The same model under these changes.
+    fn derived(&self, changes: Changes) -> Arc<dyn Model> {
+        Arc::new(Self {
+            model: Arc::clone(&self.model),
+            counters: Arc::clone(&self.counters),
+            changes: Arc::new(changes),
+            prefixes: Arc::new(Prefixes::new(!self.model.options.reproducible)),
+            queue: self.queue.clone(),
+        })
     }
 
     /// Has a job done on the model's thread.
@@ -121,6 +141,20 @@ impl CandleEngine {
         check_length(read.tokens.len() + 1, &self.model.info)?;
         let opened = read.pieces.last().and_then(|piece| reasoning::opened_by(&piece.text));
         Ok(Generation { prompt: read.tokens, sampling, opened, stream })
+    }
+
+    /// What decides what a training comes to.
+    fn training(&self, request: &TrainRequest) -> Result<Digest, HostError> {
+        let mut digest = DigestWriter::default();
+        let request = serde_json::to_vec(request).map_err(|error| HostError::Engine(error.to_string()))?;
+        digest.field(VERSION);
+        digest.field(request);
+        for (name, length) in self.model.tensors.files() {
+            digest.field(name);
+            digest.field(length.to_le_bytes());
+        }
+        self.changes.digests().iter().for_each(|change| digest.field(change.to_string()));
+        Ok(digest.finish())
     }
 }
 
@@ -205,13 +239,13 @@ impl Model for CandleEngine {
 
     fn intervene(&self, changes: Vec<Intervention>) -> Result<Arc<dyn Model>, HostError> {
         check_interventions(&changes, &self.model.info)?;
-        Ok(Arc::new(Self {
-            model: Arc::clone(&self.model),
-            counters: Arc::clone(&self.counters),
-            changes: Arc::new(self.changes.and(changes)?),
-            prefixes: Arc::new(Prefixes::new(!self.model.options.reproducible)),
-            queue: self.queue.clone(),
-        }))
+        Ok(self.derived(self.changes.and(changes)?))
+    }
+
+    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        let Opened { transformer, names, tensors, .. } = &*self.model;
+        check_edits(&edits, &tensors.list())?;
+        Ok(self.derived(self.changes.adapted(&edits, names, &transformer.description)?))
     }
 
     fn tensors(&self) -> Result<Vec<TensorInfo>, HostError> {
@@ -232,13 +266,11 @@ impl Model for CandleEngine {
         .await
     }
 
-    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
-        check_edits(&edits, &self.tensors()?)?;
-        Err(HostError::Unsupported("the candle engine has no adapters yet".to_owned()))
-    }
-
-    async fn train(&self, _request: TrainRequest, _following: Following) -> Result<Trained, HostError> {
-        Err(HostError::Unsupported("the candle engine does not train yet".to_owned()))
+    async fn train(&self, request: TrainRequest, following: Following) -> Result<Trained, HostError> {
+        let training = self.training(&request)?;
+        let course = Course::read(request, &self.model.prompts, &self.model.info)?;
+        let model = Arc::clone(&self.model);
+        self.ask(move |work| training::train(work, &course, &model.names, training, &following)).await
     }
 
     fn has_gradients(&self) -> bool {

@@ -1,4 +1,7 @@
-//! What files call the parts of a transformer.
+//! What files call the parts of a transformer, and in which order they keep a matrix's rows.
+
+use super::description::Description;
+use super::tensors::RowOrder;
 
 /// A matrix of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +18,8 @@ pub(crate) enum Module {
 impl Module {
     pub(crate) const ATTENTION: [Self; 4] = [Self::Query, Self::Key, Self::Value, Self::Output];
     pub(crate) const MLP: [Self; 3] = [Self::Gate, Self::Up, Self::Down];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
 
     /// Hugging Face's name within the block.
     pub(crate) fn name(self) -> &'static str {
@@ -27,6 +32,12 @@ impl Module {
             Self::Up => "mlp.up_proj",
             Self::Down => "mlp.down_proj",
         }
+    }
+
+    /// Its last part, by which the contract names what is trained: `q_proj` for example.
+    pub(crate) fn projection(self) -> &'static str {
+        let name = self.name();
+        name.rsplit_once('.').map_or(name, |(_, last)| last)
     }
 
     fn in_gguf(self) -> &'static str {
@@ -97,6 +108,30 @@ impl Names {
         }
     }
 
+    /// Block and module of a matrix by its tensor's name; `None` for tensors that are no projection of a block.
+    pub(crate) fn place(&self, name: &str) -> Option<(usize, Module)> {
+        let inner = match self {
+            Self::Gguf => name.strip_prefix("blk.")?,
+            Self::HuggingFace { prefix, .. } => {
+                name.strip_prefix(prefix.as_str())?.strip_prefix("layers.")?
+            }
+        };
+        let block = inner.split_once('.')?.0.parse().ok()?;
+        let module = Module::ALL.into_iter().find(|module| self.module(block, *module, "weight") == name)?;
+        Some((block, module))
+    }
+
+    /// llama.cpp's converter interleaves the halves of Llama's queries and keys; they are put back, so that positions are
+    /// turned in one way only and weights have Hugging Face's indices.
+    pub(crate) fn row_order(&self, about: &Description, module: Module) -> RowOrder {
+        let interleaved = *self == Self::Gguf && about.architecture == "llama";
+        match module {
+            Module::Query if interleaved => RowOrder::PairsToHalves { heads: about.heads },
+            Module::Key if interleaved => RowOrder::PairsToHalves { heads: about.key_heads },
+            _ => RowOrder::AsStored,
+        }
+    }
+
     pub(crate) fn norm(&self, block: usize, norm: Norm) -> String {
         match self {
             Self::Gguf => {
@@ -124,5 +159,30 @@ impl Names {
                 format!("{prefix}layers.{block}.{name}.weight")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_is_found_by_the_name_its_file_gives_it() {
+        let folder = Names::HuggingFace { prefix: "model.".to_owned(), post_norms: false };
+        assert_eq!(Names::Gguf.place("blk.12.attn_output.weight"), Some((12, Module::Output)));
+        assert_eq!(folder.place("model.layers.3.mlp.up_proj.weight"), Some((3, Module::Up)));
+        for none in
+            ["blk.0.attn_norm.weight", "blk.0.attn_q.bias", "blk.x.attn_q.weight", "blk.01.attn_q.weight"]
+        {
+            assert_eq!(Names::Gguf.place(none), None, "{none}");
+        }
+        assert_eq!(folder.place("blk.0.attn_q.weight"), None);
+        assert_eq!(Names::Gguf.place("token_embd.weight"), None);
+    }
+
+    #[test]
+    fn projections_go_by_peft_s_names() {
+        let names = Module::ALL.map(Module::projection);
+        assert_eq!(names, ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
     }
 }

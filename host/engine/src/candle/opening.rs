@@ -30,6 +30,7 @@ pub(crate) struct Opened {
     pub prompts: Prompts,
     pub transformer: Transformer,
     pub tensors: Tensors,
+    pub names: Names,
 }
 
 /// See [`crate::check_candle`].
@@ -72,7 +73,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Opened, OpenErr
         has_chat_template: prompts.template.is_some(),
     };
     let transformer = load(path, &tensors, &names, description, dense)?;
-    Ok(Opened { info, options, prompts, transformer, tensors })
+    Ok(Opened { info, options, prompts, transformer, tensors, names })
 }
 
 /// Fills in the defaults. One sequence is computed at a time, on the CPU.

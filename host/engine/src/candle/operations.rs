@@ -1,46 +1,74 @@
-//! The few operations between the matrices, each in two forms: candle's fused one, and one made of steps that candle
-//! can differentiate. Both compute the same function.
+//! The few operations between the matrices, each with its way back: the gradient at the input, given the one at the
+//! result.
 
 use candle_core::{D, Result, Tensor};
-use candle_nn::{ops, rotary_emb};
+use candle_nn::ops;
 
 use super::description::Activation;
+use super::rows::by_rows;
 
 /// x / rms(x) · weight over the last axis.
-pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64, differentiable: bool) -> Result<Tensor> {
-    if differentiable {
-        let root = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
-        x.broadcast_div(&root)?.broadcast_mul(weight)
-    } else {
-        #[expect(clippy::cast_possible_truncation, reason = "candle takes it in f32")]
-        let epsilon = epsilon as f32;
-        ops::rms_norm(&x.contiguous()?, weight, epsilon)
-    }
+pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
+    #[expect(clippy::cast_possible_truncation, reason = "candle takes it in f32")]
+    let epsilon = epsilon as f32;
+    ops::rms_norm(&x.contiguous()?, weight, epsilon)
+}
+
+/// With r = 1 / rms(x): r · (w g) − x r³ · mean(w g x).
+pub(crate) fn rms_norm_back(x: &Tensor, weight: &Tensor, epsilon: f64, gradient: &Tensor) -> Result<Tensor> {
+    #[expect(clippy::cast_possible_truncation, reason = "as on the way there")]
+    let epsilon = epsilon as f32;
+    let weight: Vec<f32> = weight.to_vec1()?;
+    let width = weight.len();
+    by_rows([x, gradient], width, |(_, [x, gradient]), out| {
+        let (mut squares, mut along) = (0.0, 0.0);
+        for ((x, gradient), weight) in x.iter().zip(gradient).zip(&weight) {
+            squares += x * x;
+            along += weight * gradient * x;
+        }
+        let root = 1.0 / (squares / width as f32 + epsilon).sqrt();
+        let share = root * root * root * along / width as f32;
+        for (((out, x), gradient), weight) in out.iter_mut().zip(x).zip(gradient).zip(&weight) {
+            *out = root * weight * gradient - share * x;
+        }
+    })
 }
 
 /// Softmax over the last axis.
-pub(crate) fn softmax(x: &Tensor, differentiable: bool) -> Result<Tensor> {
-    if differentiable {
-        // The largest is subtracted for the numbers' sake only: the result does not depend on it.
-        let largest = x.detach().max_keepdim(D::Minus1)?;
-        let exponentials = x.broadcast_sub(&largest)?.exp()?;
-        exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)
-    } else {
-        ops::softmax_last_dim(&x.contiguous()?)
-    }
+pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
+    ops::softmax_last_dim(&x.contiguous()?)
 }
 
-/// Turns the two halves of each head `[heads, tokens, width]` by their position's angles `[tokens, width / 2]`.
-pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor, differentiable: bool) -> Result<Tensor> {
-    if differentiable {
-        let half = x.dim(D::Minus1)? / 2;
-        let (first, second) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
-        let turned_first = (first.broadcast_mul(cos)? - second.broadcast_mul(sin)?)?;
-        let turned_second = (second.broadcast_mul(cos)? + first.broadcast_mul(sin)?)?;
-        Tensor::cat(&[turned_first, turned_second], D::Minus1)
-    } else {
-        rotary_emb::rope(&x.contiguous()?.unsqueeze(0)?, cos, sin)?.squeeze(0)
-    }
+/// p · (g − Σ p g).
+pub(crate) fn softmax_back(probabilities: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let width = gradient.dim(D::Minus1)?;
+    by_rows([probabilities, gradient], width, |(_, [probabilities, gradient]), out| {
+        let mean: f32 = probabilities.iter().zip(gradient).map(|(p, g)| p * g).sum();
+        for ((out, p), g) in out.iter_mut().zip(probabilities).zip(gradient) {
+            *out = p * (g - mean);
+        }
+    })
+}
+
+/// Turns the two halves of each head `[tokens, heads, width]` by their position's angles `[tokens, width / 2]`. The way
+/// back is the turn by the opposite angles.
+pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    let (tokens, heads, width) = x.dims3()?;
+    let turned =
+        by_rows([&x.reshape((tokens, heads * width))?, cos, sin], heads * width, |(_, row), out| {
+            let [x, cos, sin] = row;
+            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                let (first, second) = x.split_at(width / 2);
+                let (out_first, out_second) = out.split_at_mut(width / 2);
+                let angles = cos.iter().zip(sin);
+                let halves = first.iter().zip(second).zip(out_first.iter_mut().zip(out_second));
+                for (((first, second), (out_first, out_second)), (cos, sin)) in halves.zip(angles) {
+                    *out_first = first * cos - second * sin;
+                    *out_second = first * sin + second * cos;
+                }
+            }
+        })?;
+    turned.reshape((tokens, heads, width))
 }
 
 /// c tanh(x / c).
@@ -51,35 +79,139 @@ pub(crate) fn cap(x: Tensor, cap: Option<f64>) -> Result<Tensor> {
     }
 }
 
-/// The gate's function; candle differentiates both.
-pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match activation {
-        Activation::Silu => x.silu(),
-        Activation::Gelu => x.gelu(),
+/// With y = c tanh(x / c): g · (1 − (y / c)²).
+pub(crate) fn cap_back(capped: &Tensor, cap: Option<f64>, gradient: Tensor) -> Result<Tensor> {
+    match cap {
+        None => Ok(gradient),
+        Some(cap) => gradient * (1.0 - (capped / cap)?.sqr()?)?,
     }
+}
+
+/// The gate's function, and its slope.
+fn activate(activation: Activation, x: f32) -> (f32, f32) {
+    match activation {
+        Activation::Silu => {
+            let sigmoid = 1.0 / (1.0 + (-x).exp());
+            (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid)))
+        }
+        Activation::Gelu => {
+            const ROOT: f32 = 0.797_884_6; // √(2 / π)
+            let inner = (ROOT * x * (1.0 + 0.044_715 * x * x)).tanh();
+            let slope = ROOT * (1.0 + 3.0 * 0.044_715 * x * x) * (1.0 - inner * inner);
+            (0.5 * x * (1.0 + inner), 0.5 * (1.0 + inner) + 0.5 * x * slope)
+        }
+    }
+}
+
+/// activation(gate) · up.
+pub(crate) fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
+    by_rows([gate, up], gate.dim(D::Minus1)?, |(_, [gate, up]), out| {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = activate(activation, *gate).0 * up;
+        }
+    })
+}
+
+/// The gradients at gate and at up.
+pub(crate) fn gated_back(
+    gate: &Tensor,
+    up: &Tensor,
+    activation: Activation,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let width = gate.dim(D::Minus1)?;
+    let both = by_rows([gate, up, gradient], 2 * width, |(_, [gate, up, gradient]), out| {
+        let (of_gate, of_up) = out.split_at_mut(width);
+        let inputs = gate.iter().zip(up).zip(gradient);
+        for (((gate, up), gradient), (of_gate, of_up)) in inputs.zip(of_gate.iter_mut().zip(of_up)) {
+            let (value, slope) = activate(activation, *gate);
+            *of_gate = gradient * up * slope;
+            *of_up = gradient * value;
+        }
+    })?;
+    Ok((both.narrow(D::Minus1, 0, width)?, both.narrow(D::Minus1, width, width)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
-    fn difference(a: &Tensor, b: &Tensor) -> f32 {
-        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
+    fn random(shape: impl Into<candle_core::Shape>) -> Tensor {
+        Tensor::randn(0_f32, 1.0, shape, &Device::Cpu).unwrap()
+    }
+
+    fn numbers(x: &Tensor) -> Vec<f64> {
+        x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn dot(a: &Tensor, b: &Tensor) -> f64 {
+        numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum()
+    }
+
+    /// Along a random direction d, the slope of ⟨f(x), g⟩ is ⟨back(g), d⟩. A central difference with step 1e-2 of a
+    /// smooth function leaves errors of 1e-4, and f32's rounding, 1e-7 · |f| / step, as much.
+    fn assert_slope(x: &Tensor, f: impl Fn(&Tensor) -> Tensor, back: impl Fn(&Tensor) -> Tensor) {
+        let gradient = random(f(x).shape().clone());
+        let direction = random(x.shape().clone());
+        let moved = |step: f64| dot(&f(&(x + (&direction * step).unwrap()).unwrap()), &gradient);
+        let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        let found = dot(&back(&gradient), &direction);
+        let size = numbers(&gradient).iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!((slope - found).abs() < 2e-3 * size.max(1.0), "slope {slope}, gradient {found}");
     }
 
     #[test]
-    fn both_forms_of_an_operation_compute_the_same() {
-        let x = Tensor::randn(0_f32, 3.0, (4, 5, 8), &Device::Cpu).unwrap();
-        let weight = Tensor::randn(1_f32, 1.0, 8, &Device::Cpu).unwrap();
-        let angles = Tensor::randn(0_f32, 2.0, (5, 4), &Device::Cpu).unwrap();
+    fn gradients_are_slopes() {
+        let (x, weight) = (random((4, 5, 8)), random(8));
+        assert_slope(
+            &x,
+            |x| rms_norm(x, &weight, 1e-6).unwrap(),
+            |g| rms_norm_back(&x, &weight, 1e-6, g).unwrap(),
+        );
+        assert_slope(&x, |x| softmax(x).unwrap(), |g| softmax_back(&softmax(&x).unwrap(), g).unwrap());
+        let capped = |x: &Tensor| cap(x.clone(), Some(1.5)).unwrap();
+        assert_slope(&x, capped, |g| cap_back(&capped(&x), Some(1.5), g.clone()).unwrap());
+        let angles = random((4, 4));
         let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
-        let norm = |steps| rms_norm(&x, &weight, 1e-6, steps).unwrap();
-        let soft = |steps| softmax(&x, steps).unwrap();
-        let turned = |steps| rotate(&x, &cos, &sin, steps).unwrap();
-        // A few units in the last place of numbers up to 10.
-        assert!(difference(&norm(false), &norm(true)) < 5e-6);
-        assert!(difference(&soft(false), &soft(true)) < 1e-6);
-        assert!(difference(&turned(false), &turned(true)) < 5e-6);
+        assert_slope(
+            &x,
+            |x| rotate(x, &cos, &sin).unwrap(),
+            |g| rotate(g, &cos, &sin.neg().unwrap()).unwrap(),
+        );
+        let up = random((4, 5, 8));
+        for activation in [Activation::Silu, Activation::Gelu] {
+            assert_slope(
+                &x,
+                |x| gated(x, &up, activation).unwrap(),
+                |g| gated_back(&x, &up, activation, g).unwrap().0,
+            );
+            assert_slope(
+                &up,
+                |up| gated(&x, up, activation).unwrap(),
+                |g| gated_back(&x, &up, activation, g).unwrap().1,
+            );
+        }
+    }
+
+    #[test]
+    fn the_gate_s_functions_are_candle_s() {
+        let (x, ones) = (random((3, 50)), Tensor::ones((3, 50), DType::F32, &Device::Cpu).unwrap());
+        for (activation, expected) in
+            [(Activation::Silu, x.silu().unwrap()), (Activation::Gelu, x.gelu().unwrap())]
+        {
+            let found = numbers(&gated(&x, &ones, activation).unwrap());
+            // A few units in the last place of numbers up to 4.
+            assert!(found.iter().zip(numbers(&expected)).all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+    }
+
+    #[test]
+    fn heads_are_turned_as_candle_turns_them() {
+        let (x, angles) = (random((5, 3, 8)), random((5, 4)));
+        let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
+        let found = numbers(&rotate(&x, &cos, &sin).unwrap());
+        let expected = candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0).unwrap(), &cos, &sin).unwrap();
+        assert_eq!(found, numbers(&expected));
     }
 }

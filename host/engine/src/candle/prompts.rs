@@ -121,7 +121,7 @@ impl Prompts {
 }
 
 /// Refuses tokens that the model has no embedding for.
-fn in_vocabulary(tokens: &[i32], info: &ModelInfo) -> Result<(), HostError> {
+pub(crate) fn in_vocabulary(tokens: &[i32], info: &ModelInfo) -> Result<(), HostError> {
     match tokens.iter().find(|token| token.unsigned_abs() >= info.vocabulary) {
         None => Ok(()),
         Some(token) => Err(HostError::InvalidArgument(format!(

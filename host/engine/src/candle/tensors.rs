@@ -54,6 +54,25 @@ pub(crate) enum RowOrder {
     },
 }
 
+impl RowOrder {
+    /// For each row of the matrix as it is computed with, which row of the file it is.
+    ///
+    /// # Errors
+    /// Rows that do not make whole heads of pairs.
+    pub(crate) fn sources(self, rows: usize) -> Result<Vec<usize>> {
+        let Self::PairsToHalves { heads } = self else { return Ok((0..rows).collect()) };
+        let head = rows.checked_div(heads).unwrap_or(0);
+        if head == 0 || head * heads != rows || !head.is_multiple_of(2) {
+            candle_core::bail!("{rows} rows do not make {heads} heads of pairs")
+        }
+        let source = |row: usize| {
+            let (first, place) = (row / head * head, row % head);
+            first + 2 * (place % (head / 2)) + place / (head / 2)
+        };
+        Ok((0..rows).map(source).collect())
+    }
+}
+
 /// All tensors of a model.
 pub(crate) struct Tensors {
     files: Vec<PathBuf>,
@@ -77,6 +96,14 @@ impl Tensors {
         }
         let places = entries.iter().enumerate().map(|(place, entry)| (entry.name.clone(), place)).collect();
         Ok(Self { files, entries, places })
+    }
+
+    /// Name and length of each file, by which the model is known again.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, u64)> {
+        self.files.iter().map(|file| {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+            (name.unwrap_or_default(), std::fs::metadata(file).map_or(0, |data| data.len()))
+        })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
@@ -159,8 +186,8 @@ impl Tensors {
         let kind = entry.kind.ok_or_else(|| unreadable(entry))?;
         let length = entry.bytes().and_then(|bytes| usize::try_from(bytes).ok());
         let mut bytes = self.bytes(entry, 0, length.ok_or_else(|| unreadable(entry))?)?;
-        if let RowOrder::PairsToHalves { heads } = order {
-            bytes = pairs_to_halves(&bytes, entry.shape.first().copied().unwrap_or(0), heads)?;
+        if order != RowOrder::AsStored {
+            bytes = ordered(&bytes, entry.shape.first().copied().unwrap_or(0), order)?;
         }
         QTensor::new(QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, kind)?, entry.shape.as_slice())
     }
@@ -180,21 +207,15 @@ fn unreadable(entry: &Entry) -> Error {
 }
 
 /// Rows are whole numbers of quantisation blocks, so they can be moved without being read.
-fn pairs_to_halves(bytes: &[u8], rows: usize, heads: usize) -> Result<Vec<u8>> {
-    let wrong = || Error::Msg(format!("{rows} rows do not make {heads} heads"));
-    let (row, head) = (bytes.len().checked_div(rows), rows.checked_div(heads));
-    let (Some(row), Some(head)) = (row, head) else { return Err(wrong()) };
-    if row * rows != bytes.len() || head * heads != rows || !head.is_multiple_of(2) {
-        return Err(wrong());
-    }
+fn ordered(bytes: &[u8], rows: usize, order: RowOrder) -> Result<Vec<u8>> {
+    let sources = order.sources(rows)?;
+    let row = bytes.len().checked_div(rows).unwrap_or(0);
     let mut ordered = Vec::with_capacity(bytes.len());
-    for first in (0..rows).step_by(head) {
-        for half in 0..2 {
-            for pair in 0..head / 2 {
-                let from = (first + 2 * pair + half) * row;
-                ordered.extend_from_slice(bytes.get(from..from + row).ok_or_else(wrong)?);
-            }
-        }
+    for source in sources {
+        let Some(found) = bytes.get(source * row..(source + 1) * row) else {
+            candle_core::bail!("{} bytes do not make {rows} rows", bytes.len())
+        };
+        ordered.extend_from_slice(found);
     }
     Ok(ordered)
 }
@@ -205,9 +226,13 @@ mod tests {
 
     #[test]
     fn interleaved_pairs_become_two_halves_head_by_head() {
-        let found = pairs_to_halves(&[0, 1, 2, 3, 4, 5, 6, 7], 8, 2).unwrap();
+        let order = RowOrder::PairsToHalves { heads: 2 };
+        let found = ordered(&[0, 1, 2, 3, 4, 5, 6, 7], 8, order).unwrap();
         assert_eq!(found, [0, 2, 1, 3, 4, 6, 5, 7]);
-        assert!(pairs_to_halves(&[0; 6], 6, 4).is_err());
+        let pairs: Vec<u8> = (0..16).collect();
+        let found = ordered(&pairs, 8, order).unwrap();
+        assert_eq!(found, [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]);
+        assert!(ordered(&[0; 6], 6, RowOrder::PairsToHalves { heads: 4 }).is_err());
     }
 
     #[test]

@@ -46,6 +46,17 @@ impl Tokens {
         }
     }
 
+    /// The token that a reply ends with: the one that ends a turn, or a text where there are no turns.
+    pub(crate) fn turn_end(&self) -> Option<i32> {
+        match self {
+            Self::Gguf(tokenizer) => {
+                let vocab = tokenizer.vocabulary().model().vocab();
+                [vocab.eot().0, vocab.eos().0].into_iter().find(|token| *token >= 0)
+            }
+            Self::Folder(tokens) => tokens.turn_end(),
+        }
+    }
+
     /// Texts of BOS and EOS, empty where there is none.
     pub(crate) fn ends(&self) -> (String, String) {
         match self {
