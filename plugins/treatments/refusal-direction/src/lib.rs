@@ -1,19 +1,18 @@
 //! Treatment: the refusal direction (Arditi et al. 2024). Finds the direction in which a model keeps its refusing, by the
 //! published rule, and adds it; or, to audit how easily that goes, takes it out.
 
-mod candidates;
 mod parameters;
 mod prompts;
-mod refusals;
 mod report;
 
 use sonde_sdk::{
     About, Datasets, Derived, Error, Host, Intervention, Level, Model, Prompt, Site, Trainable, Treatment,
     about,
 };
+use sonde_steering::candidates::{Scores, Validation};
+use sonde_steering::{candidates, refusals};
 use sonde_treatments::refusal_direction::Directions;
 
-use crate::candidates::{Scores, Validation};
 pub use crate::parameters::Parameters;
 use crate::parameters::{Change, Purpose};
 use crate::prompts::Split;
@@ -101,7 +100,7 @@ impl Treatment for RefusalDirection {
 
         let positions = match parameters.positions {
             Some(positions) => positions,
-            None => prompts::after_instruction(&model, parameters.thinking)?,
+            None => prompts::after_instruction(&model)?,
         };
         let shape = [positions, considered];
         let of_harmful = candidates::means(host, &model, &harmful.train, shape, "harmful")?;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use sonde_sdk::{Estimate, Heatmap, Measure, Metric, ModelInfo, Plot, Summary};
+use sonde_steering::candidates::{self, Scores};
 use sonde_treatments::refusal_direction::{Candidate, Selection};
 
-use crate::candidates::{self, Scores};
 use crate::parameters::Parameters;
 
 /// All that was found.

@@ -11,7 +11,11 @@ const AT_ONCE: usize = 16;
 /// template's own tokens, the same in every prompt.
 const SHORTEST: f64 = 1e-9;
 
-/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens.
+/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens; in one pass
+/// per prompt.
+///
+/// # Errors
+/// What the host cannot do, with the number of the prompt.
 pub fn means<H: Host<Model: WhiteBox>>(
     host: &H,
     model: &H::Model,
@@ -25,9 +29,9 @@ pub fn means<H: Host<Model: WhiteBox>>(
     let total = prompts.len() as u64;
     for (at, chunk) in prompts.chunks(AT_ONCE).enumerate() {
         host.progress((at * AT_ONCE) as u64, total, &format!("{kind} prompts read"));
-        for (row, captured) in chunk.iter().zip(model.capture(chunk, &spec)).enumerate() {
+        for (row, captured) in model.capture(chunk, &spec).into_iter().enumerate() {
             let during = || format!("{kind} prompt {}", at * AT_ONCE + row);
-            let captured = captured.1.map_err(|error| Error::from(error).during(&during()))?;
+            let captured = captured.map_err(|error| Error::from(error).during(&during()))?;
             for layer in 0..layers {
                 let added = means.add(layer as usize, &captured.read(layer)?);
                 added.map_err(|error| Error::new(error.to_string()).during(&during()))?;
@@ -71,7 +75,11 @@ pub struct Validation<'a, M> {
 }
 
 impl<'a, M: WhiteBox> Validation<'a, M> {
-    /// Measures the unmodified model.
+    /// Measures the unmodified model. `words` are those with which its refusals begin, one token each; `kl_tokens` is how
+    /// many of the likeliest next tokens the KL divergence knows.
+    ///
+    /// # Errors
+    /// What the host cannot do, and a model that ends its turn at once on a harmless prompt.
     pub fn new(
         model: &'a M,
         words: &'a [String],
@@ -98,6 +106,9 @@ impl<'a, M: WhiteBox> Validation<'a, M> {
     }
 
     /// The scores of a direction that was found at the input of a block.
+    ///
+    /// # Errors
+    /// What the host cannot do.
     pub fn measure(&self, layer: u32, direction: &[f64]) -> Result<Scores, Error> {
         if is_rounding(direction) {
             // Nothing changes: r̂ = r / (‖r‖ + 1e-8) is next to nothing.
@@ -177,6 +188,9 @@ pub fn mean(scores: &[f64]) -> f64 {
 }
 
 /// Every direction's scores, in the order in which they are compared.
+///
+/// # Errors
+/// What the host cannot do.
 pub fn measured<H: Host<Model: WhiteBox>>(
     host: &H,
     validation: &Validation<'_, H::Model>,
