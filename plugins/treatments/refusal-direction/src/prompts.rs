@@ -78,11 +78,15 @@ pub fn after_instruction(model: &impl Model) -> Result<u32, Error> {
     let tokens = |text: &str| model.tokenize(&asked(text, &info));
     let [one, other] = UNLIKE.map(tokens);
     let (one, other) = (one?, other?);
-    let common = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let common = common_ending(&one, &other);
     if common == one.len().min(other.len()) {
         return Err(Error::new("the model's chat template leaves the instruction out; set `positions`"));
     }
     Ok(u32::try_from(common).unwrap_or(u32::MAX).max(1))
+}
+
+fn common_ending(one: &[u32], other: &[u32]) -> usize {
+    one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -128,6 +132,15 @@ mod tests {
         assert_eq!((split.train.len(), split.validation.len()), (8, 3));
         let Prompt::Chat(chat) = &split.validation[0] else { panic!("{split:?}") };
         assert!(chat.messages[0].content.starts_with("never") && chat.thinking == Some(false));
+    }
+
+    #[test]
+    fn the_tokens_after_an_instruction_are_those_that_two_prompts_end_with() {
+        // Three tokens before, an instruction of two or three, `<|im_end|>` and four more after it.
+        let (one, other) = ([1, 2, 3, 50, 51, 9, 4, 1, 5, 4], [1, 2, 3, 60, 61, 62, 9, 4, 1, 5, 4]);
+        assert_eq!(common_ending(&one, &other), 5);
+        assert_eq!(common_ending(&one, &one[..5]), 0);
+        assert_eq!(common_ending(&one, &one[5..]), 5);
     }
 
     #[test]
