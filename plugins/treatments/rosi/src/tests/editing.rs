@@ -90,7 +90,9 @@ fn a_norm_between_matrix_and_residual_stream_is_said() {
 #[test]
 fn a_layer_at_which_the_means_are_equal_is_refused() {
     let why = refused(derive(&host(), &Parameters { layer: Some(0), ..published(1.0) }));
-    assert!(why.contains("the same mean state at layer [0]"), "{why}");
+    assert!(why.contains("the same mean state at layer 0"), "{why}");
+    let why = refused(derive(&host(), &Parameters { layer: Some(6), ..published(1.0) }));
+    assert_eq!(why, "layer 6 does not exist: small has 5 blocks, so the layers go from 0 (embeddings) to 5");
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn parameters_are_those_of_the_description_and_have_ranges() {
         ("`refusal_target`", Parameters { refusal_target: 90.0, ..Parameters::default() }),
         ("`compliance_bound`", Parameters { compliance_bound: -1.0, ..Parameters::default() }),
         ("`calibration_share`", Parameters { calibration_share: 1.0, ..Parameters::default() }),
-        ("`layer_prompts`", Parameters { layer_prompts: 0, ..Parameters::default() }),
+        ("`n_val`", Parameters { n_val: 0, ..Parameters::default() }),
     ];
     for (name, parameters) in wrong {
         let why = refused(derive(&host(), &parameters));
