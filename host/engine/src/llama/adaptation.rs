@@ -96,10 +96,7 @@ pub(crate) fn check_attached<'a>(
     let mut context = loaded.context(options, Some(Arc::clone(adapter)))?;
     let (mut batch, mut collector) = (Batch::default(), Collector::default());
     batch.push(0, 0, 0, true);
-    {
-        let _turn = loaded.turn.take();
-        context.decode_watched(&mut batch, &mut collector).map_err(|error| error.explain())?;
-    }
+    context.decode_watched(&mut batch, &mut collector).map_err(|error| error.explain())?;
     let records = collector.records();
     let sources = records.iter().flat_map(|record| &record.sources);
     let leaves: HashSet<&str> = sources
