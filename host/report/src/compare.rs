@@ -8,7 +8,7 @@ mod markdown;
 mod page;
 mod table;
 mod told;
-mod words;
+pub(crate) mod words;
 
 use serde::{Deserialize, Serialize};
 use sonde_contract::Group;
@@ -18,6 +18,7 @@ use crate::printable::cut;
 use crate::statistics::{Interval, MetricKind};
 use crate::{Format, Look, ReportError};
 
+pub(crate) use page::{Section, sections};
 pub use told::{LEVEL, Told, adjust};
 
 /// Characters of a request shown.

@@ -17,7 +17,7 @@ use crate::view::{
     BillLine, CallView, Counts, Ending, JudgeView, LogLine, ModelView, PluginView, RunView, SampleView,
     SavingView, SourceView, Standing, TaskView,
 };
-use crate::{ReportError, risks, suites};
+use crate::{ReportError, risks, suites, treated};
 
 /// How much of the samples to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ impl RunView {
             models: header.models.iter().map(model).collect(),
             plugins: header.plugins.iter().map(plugin).collect(),
             judges: header.judges.iter().map(|judge| self::judge(header, judge)).collect(),
+            treated: treated::read(file, header)?,
             suites: suites::read(&header.config, &tasks),
             risks: risks::read(&tasks),
             tasks,
@@ -235,7 +236,7 @@ fn ending(ending: sonde_journal::Ending) -> Ending {
 }
 
 /// "12 matrices changed, for safety, 1f0c…"
-fn treatment_in_words(treatment: &Treatment) -> String {
+pub(crate) fn treatment_in_words(treatment: &Treatment) -> String {
     let Treatment { purpose, digest, changes, .. } = treatment;
     let what = changes.as_ref().map_or_else(
         || "its numbers were not kept".to_owned(),

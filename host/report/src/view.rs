@@ -11,6 +11,7 @@ use crate::placement::Placement;
 use crate::risks::RiskRow;
 use crate::statistics::TaskResult;
 use crate::suites::SuiteView;
+use crate::treated::TreatedView;
 
 /// A run.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct RunView {
     pub judges: Vec<JudgeView>,
     /// Tasks, in the order of the config.
     pub tasks: Vec<TaskView>,
+    /// What the run did with a treatment of its own.
+    pub treated: Option<TreatedView>,
     /// The suites that the config names.
     pub suites: Vec<SuiteView>,
     /// What all tasks together say of each risk.

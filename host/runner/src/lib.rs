@@ -41,9 +41,7 @@ pub use plan::{
 };
 pub use progress::{Event, Observer};
 pub use reuse::Reuse;
-pub use treatment::{
-    AFTER, BEFORE, EXTENSION, Maker, Measurement, TreatedModel, TreatmentError, TreatmentFile,
-};
+pub use treatment::{EXTENSION, Maker, Measurement, TreatedModel, TreatmentError, TreatmentFile};
 pub use verify::{Verification, verify};
 pub use watching::{
     Debounced, Followed, Latency, LatencyTable, StreamingJudge, WatchError, Watcher, bin_of, by_evaluator,

@@ -32,6 +32,11 @@ impl Parameter {
         Self { name, schema: json!({"type": "number", "default": default, "description": about}) }
     }
 
+    /// A number; without it the plugin chooses.
+    pub fn real(name: &'static str, about: &str) -> Self {
+        Self { name, schema: json!({"type": "number", "description": about}) }
+    }
+
     /// A list of words; without it, these.
     pub fn words(name: &'static str, default: &[&str], about: &str) -> Self {
         let items = json!({"type": "string"});

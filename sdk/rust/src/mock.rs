@@ -22,6 +22,7 @@ pub use in_force::InForce;
 
 type Generate = Box<dyn FnMut(&Prompt, &Sampling, &InForce) -> Result<Completion, HostError>>;
 type Score = Box<dyn FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError>>;
+type Read = Box<dyn Fn(&[u32]) -> String>;
 type Assess = Box<dyn FnMut(&Exchange) -> Result<Verdict, HostError>>;
 
 /// A scripted host.
@@ -39,6 +40,7 @@ struct Script {
     sampling: Sampling,
     generate: Option<Generate>,
     score: Option<Score>,
+    read: Option<Read>,
     prompts: Vec<(Prompt, Sampling)>,
     scored: Vec<ScoreRequest>,
     inside: inside::Inside,
@@ -102,6 +104,13 @@ impl MockHost {
         score: impl FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().score = Some(Box::new(score));
+        self
+    }
+
+    /// Offers a model that renders tokens as a function writes them; else they are a list of numbers.
+    #[must_use]
+    pub fn token_texts(self, role: &str, read: impl Fn(&[u32]) -> String + 'static) -> Self {
+        self.script(role).borrow_mut().read = Some(Box::new(read));
         self
     }
 
@@ -186,6 +195,7 @@ impl Script {
             sampling: sampling(),
             generate: None,
             score: None,
+            read: None,
             prompts: Vec::new(),
             scored: Vec::new(),
             inside: inside::Inside::default(),
@@ -256,7 +266,10 @@ impl Model for MockModel {
             Prompt::Chat(_) => {
                 return Err(HostError::Unsupported("this model has no chat template".to_owned()));
             }
-            Prompt::Tokens(tokens) => format!("{tokens:?}"),
+            Prompt::Tokens(tokens) => match &self.script.borrow().read {
+                Some(read) => read(tokens),
+                None => format!("{tokens:?}"),
+            },
         })
     }
 
@@ -324,7 +337,7 @@ pub fn sampling() -> Sampling {
 }
 
 /// Checks that a plugin's parameters are what its description says: the defaults of the schema are those of the type,
-/// each name is known to the type, and another name is refused.
+/// each name is known to the type, those of numbers and lists without a default among them, and another name is refused.
 ///
 /// # Errors
 /// When they differ; the text says where.
@@ -332,14 +345,11 @@ pub fn check_parameters<P: DeserializeOwned + Default + PartialEq>(about: &About
     let schema: Json = serde_json::from_str(&about.parameters_schema).map_err(|error| error.to_string())?;
     let properties =
         schema.get("properties").and_then(Json::as_object).ok_or("the schema lists no properties")?;
-    let defaults: Json = properties
-        .iter()
-        .map(|(name, property)| {
-            Ok((name.clone(), property.get("default").ok_or(format!("`{name}` has no default"))?.clone()))
-        })
-        .collect::<Result<serde_json::Map<_, _>, String>>()?
-        .into();
-    let read: P = crate::export::read_parameters(&defaults.to_string())?;
+    // One without a default is for the plugin to choose: null reads as an `Option` and as nothing else.
+    let default = |property: &Json| property.get("default").cloned().unwrap_or(Json::Null);
+    let defaults: serde_json::Map<String, Json> =
+        properties.iter().map(|(name, property)| (name.clone(), default(property))).collect();
+    let read: P = crate::export::read_parameters(&Json::from(defaults).to_string())?;
     if read != P::default() {
         return Err("the schema's defaults differ from the type's".to_owned());
     }

@@ -9,11 +9,11 @@ use serde_json::Value;
 use sonde_contract::Digest;
 use sonde_journal::{Header, RunFile, TaskIdentity, TreatmentSource};
 use sonde_report::compare::{ComparedRun, Comparison, KEPT, adjust};
+use sonde_report::{AFTER, BEFORE};
 use sonde_runtime::Plugin;
 
 use super::{CompareOptions, Comparer, Run, model};
 use crate::RunError;
-use crate::treatment::{AFTER, BEFORE};
 
 /// Flipped samples kept for each task.
 const FLIPS: usize = 10;

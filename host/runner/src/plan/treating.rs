@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sonde_journal::{TreatmentSource, TreatmentUse};
+use sonde_report::{AFTER, BEFORE};
 
 use super::{PlannedTask, Planner};
 use crate::RunError;
 use crate::config::nearest::did_you_mean;
 use crate::config::{Config, LoadedConfig, TaskConfig};
 use crate::paths::tidied;
-use crate::treatment::{AFTER, BEFORE, EXTENSION, TARGET, TreatmentFile, treated_role};
+use crate::treatment::{EXTENSION, TARGET, TreatmentFile, treated_role};
 
 /// When a task of the config is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

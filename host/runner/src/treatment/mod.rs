@@ -11,11 +11,6 @@ pub use file::{Maker, Measurement, TreatedModel, TreatmentError, TreatmentFile};
 pub(crate) use deriving::{derive, publish, write};
 pub(crate) use in_force::{InForce, Treatments};
 
-/// What stands before the names of tasks that are measured without the run's own treatment, and with it.
-pub const BEFORE: &str = "before/";
-/// See [`BEFORE`].
-pub const AFTER: &str = "after/";
-
 /// How names of treatment files end.
 pub const EXTENSION: &str = "sonde-treatment";
 

@@ -2,7 +2,7 @@
 //! the last token at the input of block 2.
 
 use serde_json::json;
-use sonde_sdk::mock::{InForce, MockHost, completion};
+use sonde_sdk::mock::{InForce, MockHost, check_parameters, completion};
 use sonde_sdk::{
     Activations, CaptureSpec, Change as Changed, Completion, ContinuationScore, Estimate, ModelChange,
     ModelInfo, Purpose as Kept, Rows, Sampling, ScoreRequest, Share, Site, TokenLogprob, TokenLogprobs,
@@ -288,18 +288,6 @@ fn settings_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn the_described_defaults_are_those_of_the_type() {
-    let schema: serde_json::Value =
-        serde_json::from_str(&RefusalDirection::about().parameters_schema).unwrap();
-    let properties = schema["properties"].as_object().unwrap();
-    let defaults: serde_json::Map<_, _> = properties
-        .iter()
-        .filter_map(|(name, property)| Some((name.clone(), property.get("default")?.clone())))
-        .collect();
-    let without: Vec<_> = properties.keys().filter(|name| !defaults.contains_key(*name)).collect();
-    assert_eq!(without, ["layers", "positions"]);
-    let read: Parameters = serde_json::from_value(defaults.into()).unwrap();
-    assert_eq!(read, Parameters::default());
-    assert!(serde_json::from_value::<Parameters>(json!({"layers": [1], "positions": 3})).is_ok());
-    assert!(serde_json::from_value::<Parameters>(json!({"coeficient": 1})).is_err());
+fn parameters_are_those_of_the_description() {
+    check_parameters::<Parameters>(&RefusalDirection::about()).unwrap();
 }

@@ -32,7 +32,6 @@ impl Trainable for MockModel {
 
 impl MockModel {
     /// See `WhiteBox::row_means`.
-    #[expect(clippy::cast_possible_truncation, reason = "the contract's numbers are f32")]
     pub(super) fn scripted_row_means(&self, name: &str) -> Result<Vec<RowMean>, HostError> {
         let script = self.script.borrow();
         let found = script.inside.tensors.iter().find(|(tensor, _)| tensor.name == name);

@@ -32,7 +32,7 @@ impl Means {
     ///
     /// # Errors
     /// A layer that is not there, another number of states, a number that is not finite.
-    pub fn add(&mut self, layer: usize, states: &[f32]) -> Result<(), Error> {
+    pub fn add<T: Copy + Into<f64>>(&mut self, layer: usize, states: &[T]) -> Result<(), Error> {
         let layers = self.sums.len();
         let (Some(sums), Some(prompts)) = (self.sums.get_mut(layer), self.prompts.get_mut(layer)) else {
             return Err(Error::Layer { layer, layers });
@@ -41,11 +41,12 @@ impl Means {
         if states.len() != sums.len() {
             return Err(Error::Length { what, found: states.len(), expected: sums.len() });
         }
-        if let Some((place, value)) = states.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(Error::NotFinite { what, place, value: f64::from(*value) });
+        let states = || states.iter().map(|state| -> f64 { (*state).into() });
+        if let Some((place, value)) = states().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::NotFinite { what, place, value });
         }
-        for (sum, state) in sums.iter_mut().zip(states) {
-            *sum += f64::from(*state);
+        for (sum, state) in sums.iter_mut().zip(states()) {
+            *sum += state;
         }
         *prompts += 1;
         Ok(())
