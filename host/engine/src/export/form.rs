@@ -115,7 +115,7 @@ mod tests {
         let projection = Change::ProjectOut { direction: vec![1.0], coefficient: 1.0 };
         let projection = Intervention { layers: vec![3], site: Site::Residual, change: projection };
         assert_eq!(fits(&[], std::slice::from_ref(&projection)), [false; 4]);
-        assert_eq!(fits(&[edit()], &[projection.clone()]), [false; 4]);
+        assert_eq!(fits(&[edit()], std::slice::from_ref(&projection)), [false; 4]);
 
         let text = refused(Form::ControlVector, &[], &[add(Site::Residual, &[1, 2])]);
         let expected = "this treatment adds a vector at layer 1 of the residual stream, which the form control-vector cannot \

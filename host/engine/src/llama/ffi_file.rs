@@ -98,7 +98,8 @@ impl Storage {
     /// knowing which weights matter (an importance matrix).
     pub(crate) fn encode(self, numbers: &[f32], columns: usize) -> Option<Vec<u8>> {
         let block = usize::try_from(self.block()).ok()?;
-        if !self.is_written() || columns == 0 || columns % block != 0 || numbers.len() % columns != 0 {
+        let whole = columns > 0 && columns.is_multiple_of(block) && numbers.len().is_multiple_of(columns);
+        if !self.is_written() || !whole {
             return None;
         }
         let rows = numbers.len() / columns;
