@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the benchmarks of a config, or go on with a run that was interrupted
     Run(RunArguments),
+    /// Measure a model, derive a treatment for it, measure it again with the treatment, and say what it bought and cost
+    Treat(RunArguments),
     /// Judge the replies of a finished run again, with other judges; the models under test are not asked
     Rejudge(RejudgeArguments),
     /// Measure a judge by labelled exchanges: precision, recall, F1 and kappa, strict and loose

@@ -94,6 +94,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 async fn carry_out(command: Command) -> anyhow::Result<End> {
     match command {
         Command::Run(arguments) => commands::run::run(arguments).await,
+        Command::Treat(arguments) => commands::run::treat(arguments).await,
         Command::Rejudge(arguments) => commands::rejudge::rejudge(arguments).await,
         Command::JudgeQuality(arguments) => commands::judge_quality::judge_quality(arguments).await,
         Command::Show(arguments) => commands::show::show(&arguments),

@@ -30,5 +30,5 @@ pub use results::{
 };
 pub use treatment::{
     Changes, Derived, Document, Lesson, Lora, LowRank, Objective, Purpose, RowMean, Schedule, TrainRequest,
-    Trained,
+    Trained, Treatment,
 };

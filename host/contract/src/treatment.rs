@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::{floats, floats_back};
-use crate::{Intervention, Prompt, Summary};
+use crate::{Digest, Intervention, Prompt, Summary};
 
 /// A low-rank change of a matrix W of d rows and n columns: W + scale · B · A.
 ///
@@ -185,4 +185,34 @@ pub struct Derived {
     pub summary: Summary,
     /// Texts to keep.
     pub documents: Vec<Document>,
+}
+
+/// A treatment as a run file keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Treatment {
+    /// What for.
+    pub purpose: Purpose,
+    /// Of the JSON of what changes.
+    pub digest: Digest,
+    /// What changes; none where the purpose is an audit, whose numbers nobody keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
+    /// Metrics, figures and remarks.
+    pub summary: Summary,
+    /// Texts that came about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
+}
+
+impl Treatment {
+    /// What is kept of a derived treatment.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn of(derived: Derived) -> Result<Self, serde_json::Error> {
+        let Derived { changes, purpose, summary, documents } = derived;
+        let digest = Digest::of_json(&changes)?;
+        let changes = (purpose == Purpose::Safety).then_some(changes);
+        Ok(Self { purpose, digest, changes, summary, documents })
+    }
 }

@@ -10,6 +10,7 @@ mod adapter;
 mod candle;
 mod comparison;
 mod error;
+mod export;
 mod inside;
 mod llama;
 mod model;
@@ -18,14 +19,17 @@ mod reply;
 mod row_means;
 mod template;
 mod tokenize;
+mod treated;
 
 #[doc(hidden)]
 pub use candle::LayerByLayer;
 pub use comparison::{Comparison, LayerDrift, NextTokenDrift, compare};
 pub use error::OpenError;
+pub use export::{Draft, WriteError};
 pub use llama::Tokenizer;
 pub use model::{Following, GenerateRequest, Model, OpenOptions, Precision, TrainProgress, Usage};
 pub use reply::{Streamed, so_far};
+pub use treated::{at_strength, treated};
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! How samples ended: outcomes, diagnoses, failures, and what their plugins logged.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sonde_contract::{Diagnosis, Finding, Outcome, Status, Value};
+use sonde_contract::{Diagnosis, Finding, Outcome, Status, Treatment, Value};
 
 use crate::{JournalError, Pages, RunFile, SampleKey};
 
@@ -14,6 +15,8 @@ pub enum Ending {
     Outcome(Outcome),
     /// The sample was a diagnostic's whole work, and this came of it.
     Diagnosis(Diagnosis),
+    /// The sample was a treatment's whole work, and this was derived.
+    Treatment(Treatment),
     /// No outcome came about; the text says why.
     Failed(String),
 }
@@ -23,7 +26,8 @@ impl Ending {
     pub(crate) fn stored(&self) -> Result<(&'static str, String), JournalError> {
         let outcome = match self {
             Self::Failed(reason) => return Ok(("failed", reason.clone())),
-            Self::Diagnosis(diagnosis) => return Ok((DIAGNOSED, diagnosis_json(diagnosis)?)),
+            Self::Diagnosis(diagnosis) => return Ok((DIAGNOSED, exact_json("the diagnosis", diagnosis)?)),
+            Self::Treatment(treatment) => return Ok((TREATED, exact_json("the treatment", treatment)?)),
             Self::Outcome(outcome) => outcome,
         };
         let infinite = |value: &Value| matches!(value, Value::Number(number) if !number.is_finite());
@@ -43,6 +47,7 @@ impl Ending {
         match row.get_ref(status)?.as_str()? {
             "failed" => row.get(body).map(Self::Failed),
             DIAGNOSED => from_json(row, body).map(Self::Diagnosis),
+            TREATED => from_json(row, body).map(Self::Treatment),
             _ => from_json(row, body).map(Self::Outcome),
         }
     }
@@ -51,13 +56,18 @@ impl Ending {
 /// The status of a sample that ended with a diagnosis.
 const DIAGNOSED: &str = "diagnosed";
 
-fn diagnosis_json(diagnosis: &Diagnosis) -> Result<String, JournalError> {
-    let json = serde_json::to_string(diagnosis)
-        .map_err(|source| JournalError::Json { what: "the diagnosis", source })?;
+/// The status of a sample that ended with a treatment.
+const TREATED: &str = "treated";
+
+fn exact_json<T: Serialize + DeserializeOwned>(
+    what: &'static str,
+    value: &T,
+) -> Result<String, JournalError> {
+    let json = serde_json::to_string(value).map_err(|source| JournalError::Json { what, source })?;
     // A number that is not finite is written as null, and null is no number.
-    match serde_json::from_str::<Diagnosis>(&json) {
+    match serde_json::from_str::<T>(&json) {
         Ok(_) => Ok(json),
-        Err(_) => Err(JournalError::DiagnosisNotFinite),
+        Err(_) => Err(JournalError::HoldsNotFinite(what)),
     }
 }
 
@@ -143,7 +153,7 @@ impl RunFile {
         Pages::new(self, task, |connection, task, after, rows| {
             let sql = format!(
                 "SELECT s.ordinal, e.body FROM samples s JOIN endings e ON e.sample = s.key
-                 WHERE s.task = ? AND s.ordinal > ? AND e.status NOT IN ('failed', '{DIAGNOSED}') ORDER BY s.ordinal LIMIT {rows}"
+                 WHERE s.task = ? AND s.ordinal > ? AND e.status NOT IN ('failed', '{DIAGNOSED}', '{TREATED}') ORDER BY s.ordinal LIMIT {rows}"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let outcomes = statement.query_map([task, after], |row| {
@@ -159,10 +169,25 @@ impl RunFile {
     /// # Errors
     /// When the run has no such task or the file cannot be read.
     pub fn diagnosis(&self, task: &str) -> Result<Option<Diagnosis>, JournalError> {
+        self.only_ending(task, DIAGNOSED)
+    }
+
+    /// What a treatment's task derived; `None` while it has not ended, if it failed, and for other plugins.
+    ///
+    /// # Errors
+    /// When the run has no such task or the file cannot be read.
+    pub fn treatment(&self, task: &str) -> Result<Option<Treatment>, JournalError> {
+        self.only_ending(task, TREATED)
+    }
+
+    fn only_ending<T: DeserializeOwned>(&self, task: &str, status: &str) -> Result<Option<T>, JournalError> {
         let task = self.task(task)?;
         self.readers().read(|connection| {
-            let sql = format!("SELECT body FROM endings WHERE task = ? AND status = '{DIAGNOSED}'");
-            connection.prepare_cached(&sql)?.query_row([task], |row| from_json(row, 0)).optional()
+            let sql = "SELECT body FROM endings WHERE task = ?1 AND status = ?2";
+            connection
+                .prepare_cached(sql)?
+                .query_row(params![task, status], |row| from_json(row, 0))
+                .optional()
         })
     }
 

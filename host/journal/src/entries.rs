@@ -96,11 +96,17 @@ pub enum CallKind {
     ReadTensor,
     /// Find the most important weights.
     Importance,
+    /// Put changes of a model's matrices into force.
+    Edit,
+    /// Means of a matrix's rows.
+    RowMeans,
+    /// Train an adapter.
+    Train,
 }
 
 impl CallKind {
     /// All of them.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Generate,
         Self::Score,
         Self::Assess,
@@ -114,6 +120,9 @@ impl CallKind {
         Self::Tensors,
         Self::ReadTensor,
         Self::Importance,
+        Self::Edit,
+        Self::RowMeans,
+        Self::Train,
     ];
 
     /// Its name in the run file.
@@ -132,6 +141,9 @@ impl CallKind {
             Self::Tensors => "tensors",
             Self::ReadTensor => "read-tensor",
             Self::Importance => "importance",
+            Self::Edit => "edit",
+            Self::RowMeans => "row-means",
+            Self::Train => "train",
         }
     }
 }

@@ -110,9 +110,9 @@ pub enum JournalError {
     /// JSON has no infinities.
     #[error("the outcome's field \"{0}\" is not a finite number, and only those can be recorded")]
     NotFinite(String),
-    /// The same of a diagnosis.
-    #[error("the diagnosis holds a number that is not finite, and only finite ones can be recorded")]
-    DiagnosisNotFinite,
+    /// The same of a diagnosis or a treatment.
+    #[error("{0} holds a number that is not finite, and only finite ones can be recorded")]
+    HoldsNotFinite(&'static str),
     /// A value without JSON form.
     #[error("{what} cannot be written as JSON: {source}")]
     Json {

@@ -178,6 +178,9 @@ pub struct TaskIdentity {
     /// The streaming judge that guards replies, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardIdentity>,
+    /// The treatment that one of its models has, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treatment: Option<TreatmentUse>,
     /// Its parameters.
     pub parameters: Value,
     /// The plugin's model slot: how that model chooses tokens.
@@ -205,6 +208,36 @@ pub struct GuardIdentity {
     pub consecutive: u32,
     /// The plugin's model slot whose replies are guarded.
     pub role: String,
+}
+
+/// A treatment in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TreatmentUse {
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub source: TreatmentSource,
+    /// What it is multiplied by; 0 is the model as it is.
+    pub strength: f64,
+    /// The plugin's model slot that has it.
+    pub role: String,
+}
+
+/// Where a treatment comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "from")]
+pub enum TreatmentSource {
+    /// A file.
+    File {
+        /// The file.
+        path: String,
+        /// Of the JSON of what changes.
+        digest: Digest,
+    },
+    /// A task of the same run.
+    Task {
+        /// Its name.
+        task: String,
+    },
 }
 
 impl TaskIdentity {

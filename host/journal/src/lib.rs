@@ -38,7 +38,7 @@ pub use entries::{CallKind, CallPath, Entry, NotACallPath};
 pub use error::JournalError;
 pub use header::{
     Agreement, DatasetIdentity, GuardIdentity, Header, HostIdentity, JudgeIdentity, JudgeQuality,
-    ModelIdentity, Origin, PluginIdentity, Share, TaskIdentity,
+    ModelIdentity, Origin, PluginIdentity, Share, TaskIdentity, TreatmentSource, TreatmentUse,
 };
 pub use integrity::{Integrity, check, sealed};
 pub use pages::Pages;

@@ -12,8 +12,8 @@ use crate::JournalError;
 pub(crate) const APPLICATION_ID: i64 = 0x534F_4E44;
 
 /// Raised with every change of `schema.sql` or of the JSON that is stored. 2 added diagnoses and what they ask,
-/// 3 what was answered from earlier runs.
-pub(crate) const VERSION: i64 = 3;
+/// 3 what was answered from earlier runs, 4 treatments and what they ask.
+pub(crate) const VERSION: i64 = 4;
 
 /// The first version with the tables of `reused.sql`.
 const REUSE: i64 = 3;
@@ -53,7 +53,9 @@ pub(crate) fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(REUSE_TABLES)?;
+    if !knows_reuse(connection)? {
+        transaction.execute_batch(REUSE_TABLES)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -8,9 +8,9 @@ mod markdown;
 mod page;
 mod table;
 mod told;
-mod words;
+pub(crate) mod words;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sonde_contract::Group;
 
 use crate::placement;
@@ -18,13 +18,17 @@ use crate::printable::cut;
 use crate::statistics::{Interval, MetricKind};
 use crate::{Format, Look, ReportError};
 
+pub(crate) use page::{Section, sections};
 pub use told::{LEVEL, Told, adjust};
 
 /// Characters of a request shown.
 const REQUEST: usize = 120;
 
+/// The key under which a run file keeps the comparison of before and after with its treatment's result.
+pub const KEPT: &str = "before_and_after";
+
 /// Runs beside a baseline.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Comparison {
     /// The run that the others are compared with.
     pub baseline: ComparedRun,
@@ -41,7 +45,7 @@ pub struct Comparison {
 }
 
 /// A run and its name in the tables.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComparedRun {
     /// `A` for the baseline, then `B`, `C`, ….
     pub letter: String,
@@ -54,7 +58,7 @@ pub struct ComparedRun {
 }
 
 /// A task in the baseline and in another run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComparedTask {
     /// The task's name in both runs.
     pub name: String,
@@ -75,7 +79,7 @@ pub struct ComparedTask {
 }
 
 /// A metric in both runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Its name.
     pub metric: String,
@@ -120,7 +124,7 @@ pub struct Row {
 }
 
 /// How a row was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// A share: Newcombe's interval, McNemar's exact test.
@@ -134,7 +138,7 @@ pub enum Method {
 }
 
 /// Samples that changed sides.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Flips {
     /// What a side is, in words; empty where the task has no two sides.
     pub by: String,
@@ -149,7 +153,7 @@ pub struct Flips {
 }
 
 /// A sample that changed sides.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flip {
     /// Its id in the baseline.
     pub sample: String,

@@ -9,6 +9,7 @@ mod interval;
 mod page;
 mod provenance;
 mod samples;
+mod treated;
 
 use crate::templates::environment;
 use crate::view::RunView;

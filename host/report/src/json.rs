@@ -10,6 +10,7 @@ use crate::placement::{Behaviour, PlaceSummary, Placement, summaries};
 use crate::risks::RiskRow;
 use crate::statistics::{Corrected, Interval, Measured, MetricKind};
 use crate::suites::SuiteView;
+use crate::treated::{Sentence, TreatedView};
 use crate::view::{ModelView, RunView, SavingView, SourceView, TaskView};
 
 #[derive(Serialize)]
@@ -27,6 +28,16 @@ struct Document<'a> {
     models: Vec<Model<'a>>,
     /// What answers of earlier runs saved.
     reused: &'a [SavingView],
+    /// What the run did with a treatment of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    treatment: Option<Treated<'a>>,
+}
+
+#[derive(Serialize)]
+struct Treated<'a> {
+    verdict: Vec<Sentence>,
+    #[serde(flatten)]
+    view: &'a TreatedView,
 }
 
 #[derive(Serialize)]
@@ -155,6 +166,7 @@ pub fn json(run: &RunView) -> Result<String, serde_json::Error> {
         },
         models: run.models.iter().map(model).collect(),
         reused: &run.savings,
+        treatment: run.treated.as_ref().map(|view| Treated { verdict: view.sentences(), view }),
     };
     let mut bytes = Vec::new();
     document.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, flat::Flat::default()))?;

@@ -34,6 +34,7 @@ mod svg;
 mod table;
 mod templates;
 mod transcript;
+mod treated;
 pub mod verdict;
 pub mod view;
 
@@ -45,6 +46,7 @@ pub use read::{Depth, read_sample};
 pub use sample::sample;
 pub use svg::{FigureFile, figures};
 pub use table::Look;
+pub use treated::{AFTER, BEFORE, TreatedView};
 use view::RunView;
 
 /// Samples per task that the HTML page shows.

@@ -41,6 +41,17 @@ pub fn markdown(run: &RunView) -> String {
     if !sentences(run).is_empty() {
         out.push('\n');
     }
+    if let Some(treated) = &run.treated {
+        out.push_str(&format!("\n## Verdict\n\n{}\n\n", inert(&treated.heading())));
+        for sentence in treated.sentences() {
+            out.push_str(&format!("- {}\n", inert(&sentence.text)));
+        }
+        out.push_str(&format!(
+            "\nThe treatment: {}. Its derivation: {}.\n",
+            inert(&treated.told),
+            inert(&treated.cost)
+        ));
+    }
     for task in &run.tasks {
         out.push_str(&section(task));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use sonde_contract::Treatment;
 use sonde_journal::{
     Agreement, DatasetIdentity, EndedSample, Entry, Header, JudgeQuality, RunFile, Sample, SampleKey, Share,
     TaskIdentity,
@@ -16,7 +17,7 @@ use crate::view::{
     BillLine, CallView, Counts, Ending, JudgeView, LogLine, ModelView, PluginView, RunView, SampleView,
     SavingView, SourceView, Standing, TaskView,
 };
-use crate::{ReportError, risks, suites};
+use crate::{ReportError, risks, suites, treated};
 
 /// How much of the samples to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl RunView {
             models: header.models.iter().map(model).collect(),
             plugins: header.plugins.iter().map(plugin).collect(),
             judges: header.judges.iter().map(|judge| self::judge(header, judge)).collect(),
+            treated: treated::read(file, header)?,
             suites: suites::read(&header.config, &tasks),
             risks: risks::read(&tasks),
             tasks,
@@ -225,8 +227,26 @@ fn ending(ending: sonde_journal::Ending) -> Ending {
         sonde_journal::Ending::Diagnosis(diagnosis) => {
             Ending::Diagnosed { findings: diagnosis.findings.len() as u64 }
         }
+        sonde_journal::Ending::Treatment(treatment) => Ending::Treated {
+            told: treatment_in_words(&treatment),
+            documents: treatment.documents.into_iter().map(|document| document.name).collect(),
+        },
         sonde_journal::Ending::Failed(reason) => Ending::Failed(reason),
     }
+}
+
+/// "12 matrices changed, for safety, 1f0c…"
+pub(crate) fn treatment_in_words(treatment: &Treatment) -> String {
+    let Treatment { purpose, digest, changes, .. } = treatment;
+    let what = changes.as_ref().map_or_else(
+        || "its numbers were not kept".to_owned(),
+        |changes| match (changes.edits.len(), changes.interventions.len()) {
+            (edits, 0) => format!("{edits} matrices changed"),
+            (0, interventions) => format!("{interventions} changes of states"),
+            (edits, interventions) => format!("{edits} matrices and {interventions} states changed"),
+        },
+    );
+    format!("{what}; purpose {}, digest {}", purpose.as_str(), digest.short())
 }
 
 /// Puts each call under the one in whose course it was made. Calls come in the order of their paths.

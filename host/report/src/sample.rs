@@ -39,6 +39,12 @@ pub fn sample(task: &TaskView, sample: &SampleView, colour: bool) -> String {
                 &format!("diagnosed, with findings on {findings} rows; the task's result is what it came to"),
             );
         }
+        Some(Ending::Treated { told, documents }) => {
+            page.text(1, "derived", told);
+            for name in documents {
+                page.text(1, "document", name);
+            }
+        }
         Some(ending @ Ending::Outcome(outcome)) => {
             match ending.reason() {
                 Some(reason) => page.text(1, standing, reason),

@@ -10,6 +10,7 @@ use crate::placement::{PlaceSummary, diagnostics, of, summaries, tasks};
 use crate::printable::printable_line;
 use crate::rows::{Row, remarks, rows};
 use crate::statistics::{Interval, Measured, MetricKind};
+use crate::treated::{Sentence, TreatedView, Way};
 use crate::verdict::{Tone, missing, verdict};
 use crate::view::{Counts, RunView, TaskView};
 
@@ -32,7 +33,7 @@ const MOST_BESIDE: usize = 4;
 /// Per task a table: every metric with value, n and 95 % interval, its groups folded under it; and one of its metrics per
 /// layer. At the end, behaviour beside representation in short.
 pub fn table(run: &RunView, look: Look) -> String {
-    let mut out = String::new();
+    let mut out = run.treated.as_ref().map(|treated| treated_lines(treated, look)).unwrap_or_default();
     for task in &run.tasks {
         out.push_str(&task_table(task, look));
         out.push('\n');
@@ -51,6 +52,29 @@ pub fn table(run: &RunView, look: Look) -> String {
     for sentence in sentences(run) {
         out.push_str(&format!("{}\n", printable_line(&sentence)));
     }
+    out
+}
+
+/// The verdict on a treatment.
+fn treated_lines(treated: &TreatedView, look: Look) -> String {
+    let mut out = bold("Verdict", look);
+    out.push_str(&format!(" — {}\n", printable_line(&treated.heading())));
+    for Sentence { way, text } in treated.sentences() {
+        let (mark, colour) = match way {
+            Way::Better => ("better", 32),
+            Way::Worse => ("worse", 31),
+            Way::Otherwise => ("differs", 33),
+            Way::NotShown => ("same?", 0),
+        };
+        let mark = format!("{mark:>9}");
+        let mark = if look.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark };
+        out.push_str(&format!("{mark}  {}\n", printable_line(&text)));
+    }
+    if treated.comparison.is_none() {
+        out.push_str("  not compared yet: the run is not finished\n");
+    }
+    let (told, cost) = (printable_line(&treated.told), printable_line(&treated.cost));
+    out.push_str(&format!("  the treatment: {told}\n  its derivation: {cost}\n\n"));
     out
 }
 

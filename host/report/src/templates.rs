@@ -18,6 +18,8 @@ pub(crate) fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_template("drawing.html", include_str!("../templates/drawing.html"))?;
     environment.add_template("report.html", include_str!("../templates/report.html"))?;
     environment.add_template("beside.html", include_str!("../templates/beside.html"))?;
+    environment.add_template("compared.html", include_str!("../templates/compared.html"))?;
+    environment.add_template("treated.html", include_str!("../templates/treated.html"))?;
     environment.add_template("compare.html", include_str!("../templates/compare.html"))?;
     environment.add_template("figure.xml", include_str!("../templates/figure.xml"))?;
     Ok(environment)

@@ -11,6 +11,7 @@ use crate::placement::Placement;
 use crate::risks::RiskRow;
 use crate::statistics::TaskResult;
 use crate::suites::SuiteView;
+use crate::treated::TreatedView;
 
 /// A run.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct RunView {
     pub judges: Vec<JudgeView>,
     /// Tasks, in the order of the config.
     pub tasks: Vec<TaskView>,
+    /// What the run did with a treatment of its own.
+    pub treated: Option<TreatedView>,
     /// The suites that the config names.
     pub suites: Vec<SuiteView>,
     /// What all tasks together say of each risk.
@@ -251,6 +254,13 @@ pub enum Ending {
         /// Rows of which the diagnostic said something.
         findings: u64,
     },
+    /// It was a treatment's whole work.
+    Treated {
+        /// What was derived, in words.
+        told: String,
+        /// Names of the texts that came about.
+        documents: Vec<String>,
+    },
     /// It failed, for this reason.
     Failed(String),
 }
@@ -294,7 +304,7 @@ impl Ending {
     pub fn standing(&self) -> Standing {
         match self {
             Self::Failed(_) => Standing::Failed,
-            Self::Diagnosed { .. } => Standing::Scored,
+            Self::Diagnosed { .. } | Self::Treated { .. } => Standing::Scored,
             Self::Outcome(outcome) => match (&outcome.status, outcome.good) {
                 (Status::Unparsable(_), _) => Standing::Unparsable,
                 (Status::Skipped(_), _) => Standing::Skipped,
@@ -313,7 +323,7 @@ impl Ending {
                 Status::Unparsable(reason) | Status::Skipped(reason) => Some(reason),
                 Status::Scored => None,
             },
-            Self::Diagnosed { .. } => None,
+            Self::Diagnosed { .. } | Self::Treated { .. } => None,
         }
     }
 }

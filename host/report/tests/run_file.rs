@@ -62,6 +62,7 @@ fn header() -> Header {
             models: BTreeMap::from([("target".into(), "wren".into())]),
             judges: BTreeMap::new(),
             guard: None,
+            treatment: None,
             parameters: json!({}),
             sampling: BTreeMap::new(),
             limit: None,

@@ -4,7 +4,8 @@
 //! it hands it over. A replay has nothing but the journal: a call that is not there is a difference, and judges are run
 //! again on their own recorded calls, so that their verdicts are checked too.
 //!
-//! `asked` has the forms that requests and answers take on record, `guarded` replies that a streaming judge may end,
+//! `asked` has the forms that requests and answers take on record, `treating` changes of
+//! matrices and training, `guarded` replies that a streaming judge may end,
 //! `captures` what diagnostics hold of a model's states, `reused` calls answered
 //! from earlier runs, `shared` what callers have in common.
 
@@ -15,6 +16,7 @@ mod reused;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod treating;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -28,7 +30,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sonde_contract::{
     CaptureSpec, Completion, ContinuationScore, Digest, Exchange, Floats, HostError, ImportanceRequest,
-    Intervention, MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, TensorInfo, Verdict,
+    Intervention, LowRank, MatrixImportance, ModelInfo, Prompt, RowMean, Sampling, ScoreRequest, TensorInfo,
+    TrainRequest, Trained, Verdict,
 };
 use sonde_engine::{GenerateRequest, Model};
 use sonde_journal::{CallKind, CallPath, Entry, JournalError, LogLine};
@@ -36,13 +39,13 @@ use sonde_runtime::{Invocation, Kept, LogLevel, ModelRef, PluginError, Services}
 
 use crate::progress::Event;
 use crate::seeds;
+use crate::treatment::InForce;
 use asked::{
     Asked, AssessCall, ChangeForm, GenerateCall, ImportanceCall, InterveneCall, MatrixForm, ReadTensorCall,
-    ScoreCall, TensorsCall, TextCall, Whom,
+    RowMeansCall, ScoreCall, TensorsCall, TextCall, Whom,
 };
 use captures::Captures;
 pub use guarded::Guard;
-
 pub(crate) use shared::{Bindings, Bound, Models, SampleState, Shared};
 
 /// Changed models kept ready for one invocation; a plugin that goes through more of them has them made again.
@@ -60,7 +63,7 @@ pub(crate) struct Caller {
     changed: Mutex<Changed>,
 }
 
-/// Models with changes in force, by name, digest of the changes, and whether of the engine with gradients.
+/// Models with changes in force, by role, digest of the changes, and whether of the engine with gradients.
 type Changed = HashMap<(String, Digest, bool), Arc<dyn Model>>;
 
 /// A model as a call asks it: by its name in the config, and with the changes that are in force.
@@ -69,12 +72,16 @@ struct Handle<'a> {
     /// The plugin's name for it.
     role: &'a str,
     changes: &'a [Intervention],
+    edits: &'a [Arc<LowRank>],
+    /// Of changes and edits.
     digest: Option<Digest>,
+    /// What the run treats the model with.
+    treatment: Option<InForce>,
 }
 
 impl Handle<'_> {
     fn whom(&self) -> Whom<'_> {
-        Whom { model: self.name, changes: self.digest }
+        Whom { model: self.name, treatment: self.treatment, changes: self.digest }
     }
 }
 
@@ -94,13 +101,22 @@ impl Caller {
         bound: &Arc<Bound>,
         parent: Option<CallPath>,
     ) -> Invocation {
-        let asked_by_judge = parent.as_ref().is_some_and(|path| path.steps().len() > 1);
+        Arc::new(Self::new(shared, sample, &bound.bindings, parent)).invoked_by(bound)
+    }
+
+    /// The services of the task's own plugin.
+    pub(crate) fn of(shared: &Arc<Shared>, sample: &Arc<SampleState>, bound: &Arc<Bound>) -> Arc<Self> {
+        Arc::new(Self::new(shared, sample, &bound.bindings, None))
+    }
+
+    /// An invocation of the plugin that these are the services of.
+    pub(crate) fn invoked_by(self: &Arc<Self>, bound: &Bound) -> Invocation {
         Invocation {
-            services: Arc::new(Self::new(shared, sample, &bound.bindings, parent)),
+            services: Arc::clone(self) as Arc<dyn Services>,
             grants: bound.grants.clone(),
             limits: bound.limits.clone(),
-            asked_by_judge,
-            subject: format!("sample {}", sample.id),
+            asked_by_judge: self.parent.as_ref().is_some_and(|path| path.steps().len() > 1),
+            subject: format!("sample {}", self.sample.id),
         }
     }
 
@@ -138,8 +154,11 @@ impl Caller {
     }
 
     fn handle<'a>(&'a self, model: &'a ModelRef) -> Result<Handle<'a>, HostError> {
-        let digest = ChangeForm::digest(&model.changes)?;
-        Ok(Handle { name: self.model_name(&model.role)?, role: &model.role, changes: &model.changes, digest })
+        let ModelRef { role, changes, edits } = model;
+        let digest = ChangeForm::digest(changes, edits)?;
+        let used = self.bound.treatment.as_ref().filter(|used| used.role == *role);
+        let treatment = used.map(|used| self.shared.treatments.in_force(used)).transpose()?.flatten();
+        Ok(Handle { name: self.model_name(role)?, role, changes, edits, digest, treatment })
     }
 
     /// The model that answers what is asked of a handle.
@@ -157,13 +176,23 @@ impl Caller {
         let models = if gradients { &self.shared.with_gradients } else { &self.shared.models };
         let model =
             models.get(name).ok_or_else(|| HostError::Engine(format!("the model \"{name}\" is not open")))?;
-        let Some(digest) = handle.digest else { return Ok(Arc::clone(model)) };
+        let model = match handle.treatment {
+            None => Arc::clone(model),
+            Some(treatment) => self.shared.treatments.model(name, model, treatment, gradients)?,
+        };
+        let Some(digest) = handle.digest else { return Ok(model) };
         let mut changed = lock(&self.changed);
-        let key = (name.to_owned(), digest, gradients);
+        let key = (handle.role.to_owned(), digest, gradients);
         if let Some(ready) = changed.get(&key) {
             return Ok(Arc::clone(ready));
         }
-        let ready = model.intervene(handle.changes.to_vec())?;
+        let mut ready = model;
+        if !handle.edits.is_empty() {
+            ready = ready.adapt(handle.edits.iter().map(|edit| LowRank::clone(edit)).collect())?;
+        }
+        if !handle.changes.is_empty() {
+            ready = ready.intervene(handle.changes.to_vec())?;
+        }
         if changed.len() >= CHANGED_MODELS {
             changed.clear();
         }
@@ -382,7 +411,7 @@ impl Caller {
 }
 
 fn unchanged(name: &str) -> Handle<'_> {
-    Handle { name, role: "", changes: &[], digest: None }
+    Handle { name, role: "", changes: &[], edits: &[], digest: None, treatment: None }
 }
 
 #[async_trait]
@@ -488,10 +517,24 @@ impl Services for Caller {
             return answer;
         }
         let started = Instant::now();
-        let all =
-            ModelRef { role: model.role.clone(), changes: [model.changes.as_slice(), &changes].concat() };
+        let all = ModelRef { changes: [model.changes.as_slice(), &changes].concat(), ..model.clone() };
         let answer = self.model(&self.handle(&all)?).map(drop);
         self.record(asked, Some(handle.name), answer, (0, 0), started).await
+    }
+
+    async fn edit(&self, model: &ModelRef, edits: &[Arc<LowRank>]) -> Result<(), HostError> {
+        self.edit_model(model, edits).await
+    }
+
+    async fn row_means(&self, model: &ModelRef, name: &str) -> Result<Vec<RowMean>, HostError> {
+        let whose = self.model_name(&model.role)?;
+        let asked = Asked::new(self.next_path(), CallKind::RowMeans, &RowMeansCall { model: whose, name })?;
+        let name = name.to_owned();
+        self.look_into(whose, asked, move |model| model.row_means(&name)).await
+    }
+
+    async fn train(&self, model: &ModelRef, request: TrainRequest) -> Result<Trained, HostError> {
+        self.train_adapter(model, request).await
     }
 
     async fn tensors(&self, model: &ModelRef) -> Result<Vec<TensorInfo>, HostError> {

@@ -4,6 +4,7 @@
 //! are in the run file, sums up again: each sample alone, which shows what it adds to every metric. Where these parts
 //! together are the metric, samples are paired by them (`rows`); where they are not, the plugin sums up resampled and
 //! exchanged pairs (`resummed`). No model is needed.
+//! `treated` does the same within one run, for tasks measured before and after a treatment.
 
 mod beside;
 mod differences;
@@ -13,6 +14,7 @@ mod parts;
 mod resummed;
 mod rows;
 mod summing;
+mod treated;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use sonde_runtime::{Plugin, Runtime};
 use crate::RunError;
 use pairing::Pairing;
 use summing::Summing;
+pub(crate) use treated::{differs_from_kept, keep_before_and_after};
 
 /// Runs that have a letter.
 const MOST_RUNS: usize = 26;
@@ -57,7 +60,7 @@ pub async fn compare(
     let Some((baseline, others)) = runs.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Err(RunError::Plan("a comparison needs two run files or more".to_owned()));
     };
-    let mut comparer = Comparer { runtime, options, plugins: BTreeMap::new() };
+    let mut comparer = Comparer { runtime: Some(runtime), options, plugins: BTreeMap::new() };
     let mut comparison = Comparison {
         baseline: baseline.label.clone(),
         others: others.iter().map(|run| run.label.clone()).collect(),
@@ -76,7 +79,7 @@ pub async fn compare(
         for other in others {
             match other.file.header().tasks.iter().find(|candidate| candidate.name == task.name) {
                 Some(second) => {
-                    comparison.tasks.push(comparer.task([baseline, other], [task, second]).await?)
+                    comparison.tasks.push(comparer.task(&task.name, [baseline, other], [task, second]).await?)
                 }
                 None => {
                     comparison.remarks.push(format!("task {} is not in {}", task.name, other.label.letter))
@@ -134,17 +137,24 @@ fn model(model: &ModelIdentity) -> String {
 }
 
 struct Comparer<'a> {
-    runtime: &'a Runtime,
+    /// None where all plugins are loaded already.
+    runtime: Option<&'a Runtime>,
     options: CompareOptions,
     plugins: BTreeMap<Digest, Plugin>,
 }
 
 impl Comparer<'_> {
-    async fn task(&mut self, runs: [&Run; 2], tasks: [&TaskIdentity; 2]) -> Result<ComparedTask, RunError> {
+    async fn task(
+        &mut self,
+        name: &str,
+        runs: [&Run; 2],
+        tasks: [&TaskIdentity; 2],
+    ) -> Result<ComparedTask, RunError> {
         let [first, second] = [identity(runs[0], tasks[0])?, identity(runs[1], tasks[1])?];
         let [_, other] = runs;
+        let names = tasks.map(|task| task.name.as_str());
         let mut compared = ComparedTask {
-            name: tasks[0].name.clone(),
+            name: name.to_owned(),
             plugin: format!("{} {}", first.about.name, first.about.version),
             other: other.label.letter.clone(),
             ..ComparedTask::default()
@@ -163,11 +173,11 @@ impl Comparer<'_> {
             &compared.other,
         );
         if first.world == "diagnostic" {
-            beside::fill(&mut compared, runs.map(|run| &run.file), self.options.groups)?;
+            beside::fill(&mut compared, runs.map(|run| &run.file), names, self.options.groups)?;
             return Ok(compared);
         }
         compared.paired = true;
-        let pairing = Pairing::of(runs.map(|run| &run.file), &compared.name)?;
+        let pairing = Pairing::of(runs.map(|run| &run.file), names)?;
         compared.pairs = pairing.pairs.len() as u64;
         compared.remarks.extend(pairing.remarks(&compared.other));
         if pairing.pairs.is_empty() {
@@ -187,8 +197,11 @@ impl Comparer<'_> {
         if let Some(plugin) = self.plugins.get(&identity.digest) {
             return Ok(plugin.clone());
         }
+        let Some(runtime) = self.runtime else {
+            return Err(RunError::Plan(format!("the plugin {} is not loaded", identity.about.name)));
+        };
         let bytes = run.file.plugin(identity.digest)?;
-        let plugin = self.runtime.load(&bytes, &identity.path).await?;
+        let plugin = runtime.load(&bytes, &identity.path).await?;
         self.plugins.insert(identity.digest, plugin.clone());
         Ok(plugin)
     }

@@ -26,6 +26,9 @@ pub enum RunError {
     /// A model cannot be opened.
     #[error(transparent)]
     Model(#[from] sonde_engine::OpenError),
+    /// A treatment file cannot be read, written or used.
+    #[error(transparent)]
+    Treatment(#[from] crate::treatment::TreatmentError),
     /// The run file cannot be read or written.
     #[error(transparent)]
     Journal(#[from] sonde_journal::JournalError),

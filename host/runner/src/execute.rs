@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use sonde_journal::{Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample};
+use sonde_journal::{
+    Counts, Ending, Header, HostIdentity, JournalError, ModelIdentity, RunFile, Sample, TaskIdentity,
+};
 use sonde_runtime::World;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,7 +18,8 @@ use crate::RunError;
 use crate::caller::{Bound, Caller, Models, SampleState, Shared};
 use crate::plan::Plan;
 use crate::progress::{Event, Observer};
-use crate::{samples, summary};
+use crate::treatment::{self, Treatments};
+use crate::{compare, samples, summary};
 
 /// Samples in flight for every slot of the widest model: enough that no slot waits while plugins think.
 const SAMPLES_PER_SLOT: usize = 2;
@@ -77,28 +80,33 @@ pub async fn run(
     };
     samples::add(&journal, &plan)?;
 
+    let treatments = known_treatments(&plan, &models, observer.as_ref())?;
     let mut tasks = Vec::new();
     let mut judges = BTreeMap::new();
-    let Plan { tasks: planned, judges: planned_judges, reuse, .. } = plan;
+    let Plan { tasks: planned, judges: planned_judges, reuse, treatment_file, .. } = plan;
     for text in reuse.iter().flat_map(|reuse| reuse.notices(journal.header())) {
         observer.notice(Event::Notice { text });
     }
     let reuse = reuse.map(|reuse| reuse.bound_to(journal.header()));
     for task in planned {
-        tasks.push((task.identity.name, task.identity.seed, Arc::new(task.bound)));
+        tasks.push((task.identity, Arc::new(task.bound)));
     }
     for judge in planned_judges {
         judges.insert(judge.identity.name, Arc::new(judge.bound));
     }
     let slots = models.values().filter_map(|model| model.options().slots).max().unwrap_or(1) as usize;
     let shared = Shared::new(journal.clone(), models, with_gradients, judges, false, Arc::clone(&observer));
-    let shared = Arc::new(shared.after(reuse));
+    let shared = Arc::new(shared.with(reuse, treatments));
     let mut execution = Execution { shared, observer, stop, in_flight: slots.max(4) * SAMPLES_PER_SLOT };
     let (mut interrupted, mut unsummarised) = (false, Vec::new());
-    for (name, seed, bound) in &tasks {
+    for (identity, bound) in &tasks {
+        let (name, seed) = (&identity.name, identity.seed);
         interrupted = execution.task(name, bound).await?;
         if interrupted {
             break;
+        }
+        if bound.plugin.world() == World::Treatment {
+            execution.treatment(identity, bound, treatment_file.as_deref()).await?;
         }
         execution.observer.notice(Event::Summarising { task: name.clone() });
         let result = tokio::select! {
@@ -107,7 +115,7 @@ pub async fn run(
                 interrupted = true;
                 break;
             }
-            result = summary::summarise(&journal, name, bound, *seed) => result?,
+            result = summary::summarise(&journal, name, bound, seed) => result?,
         };
         journal.put_result(name, &result)?;
         if let Some(reason) = summary::failure(&result) {
@@ -116,12 +124,39 @@ pub async fn run(
             unsummarised.push(name.clone());
         }
     }
-    let counts = counts(&journal, tasks.iter().map(|(name, ..)| name))?;
+    let counts = counts(&journal, tasks.iter().map(|(task, _)| &task.name))?;
     drop(execution);
     if !interrupted {
+        let plugins = tasks.iter().map(|(_, bound)| (bound.plugin.digest(), bound.plugin.clone())).collect();
+        compare::keep_before_and_after(&journal, plugins).await?;
         journal.seal()?;
     }
     Ok(RunEnd { interrupted, already_done: false, counts, unsummarised })
+}
+
+/// The treatments that tasks name by their files. Whether they were made for these models, and fit them, is known before
+/// any sample runs.
+fn known_treatments(plan: &Plan, models: &Models, observer: &dyn Observer) -> Result<Treatments, RunError> {
+    let treatments = Treatments::default();
+    for task in &plan.tasks {
+        let (Some(file), Some(used)) = (&task.treatment, &task.identity.treatment) else { continue };
+        let name = task.identity.models.get(&used.role);
+        let planned = name.and_then(|name| plan.models.iter().find(|model| model.name == *name));
+        let (Some(planned), Some(model)) = (planned, name.and_then(|name| models.get(name))) else {
+            continue;
+        };
+        let of_task = |reason: String| RunError::Plan(format!("task {}: {reason}", task.identity.name));
+        let notice = file.check_for(model.info(), planned.digest);
+        if let Some(text) = notice.map_err(|error| of_task(error.to_string()))? {
+            observer.notice(Event::Notice { text: format!("task {}: {text}", task.identity.name) });
+        }
+        treatments.keep(file.digest(), file.changes.clone());
+        if let Some(in_force) = treatments.in_force(used).map_err(|error| of_task(error.to_string()))? {
+            let made = treatments.model(&planned.name, model, in_force, false);
+            made.map_err(|error| of_task(format!("its treatment does not fit {}: {error}", planned.name)))?;
+        }
+    }
+    Ok(treatments)
 }
 
 struct Execution {
@@ -132,6 +167,33 @@ struct Execution {
 }
 
 impl Execution {
+    /// Hands a derived treatment on to the tasks that follow, and writes its file.
+    async fn treatment(
+        &self,
+        task: &TaskIdentity,
+        bound: &Arc<Bound>,
+        file: Option<&Path>,
+    ) -> Result<(), RunError> {
+        let journal = &self.shared.journal;
+        let Some(derived) = treatment::publish(&self.shared.treatments, journal, &task.name)? else {
+            return Ok(());
+        };
+        if let Some(file) = file {
+            treatment::write(journal, task, &derived, file)?;
+        }
+        if !self.shared.treatments.has(derived.digest) {
+            // An earlier process derived it and, as it audits robustness, its numbers went with that process. They come
+            // again from the recorded answers.
+            for sample in journal.samples(&task.name)? {
+                let sample = sample?;
+                let Ok(row) = &sample.row else { continue };
+                let state = Arc::new(SampleState::of(&sample, journal)?);
+                outcome_of(&self.shared, &state, bound, row).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a task's pending samples. True if it was interrupted.
     async fn task(&mut self, name: &str, bound: &Arc<Bound>) -> Result<bool, RunError> {
         let journal = self.shared.journal.clone();
@@ -167,8 +229,8 @@ impl Execution {
 
 /// Runs one sample to its end, or to where the run file fails.
 async fn run_sample(shared: Arc<Shared>, bound: Arc<Bound>, sample: Sample) -> Result<Event, JournalError> {
-    let Sample { key, task, id, row, seed, .. } = sample;
-    let state = Arc::new(SampleState::new(key, id.clone(), seed, shared.journal.recorded(key)?));
+    let state = Arc::new(SampleState::of(&sample, &shared.journal)?);
+    let Sample { key, task, id, row, .. } = sample;
     let ending = match row {
         Ok(row) => outcome_of(&shared, &state, &bound, &row).await,
         Err(reason) => Ending::Failed(reason),
@@ -178,28 +240,33 @@ async fn run_sample(shared: Arc<Shared>, bound: Arc<Bound>, sample: Sample) -> R
     }
     let failure = match &ending {
         Ending::Failed(reason) => Some(reason.clone()),
-        Ending::Outcome(_) | Ending::Diagnosis(_) => None,
+        Ending::Outcome(_) | Ending::Diagnosis(_) | Ending::Treatment(_) => None,
     };
     shared.journal.finish(key, ending, state.take_logs()).await?;
     Ok(Event::Sample { task, id, failure, usage: shared.usage() })
 }
 
-/// What the plugin says of a sample; a diagnostic's one sample is all its datasets.
+/// What the plugin says of a sample; a diagnostic's or a treatment's one sample is all its datasets.
 pub(crate) async fn outcome_of(
     shared: &Arc<Shared>,
     state: &Arc<SampleState>,
     bound: &Arc<Bound>,
     row: &str,
 ) -> Ending {
-    let invocation = Caller::invocation(shared, state, bound);
+    let world = bound.plugin.world();
     let (parameters, seed) = (&bound.parameters, state.seed);
-    let ending = if bound.plugin.world() == World::Diagnostic {
+    let ending = if matches!(world, World::Diagnostic | World::Treatment) {
         let datasets = match samples::datasets(row) {
             Ok(datasets) => datasets,
             Err(error) => return Ending::Failed(format!("the sample holds no datasets: {error}")),
         };
+        if world == World::Treatment {
+            return treatment::derive(shared, state, bound, &datasets).await;
+        }
+        let invocation = Caller::invocation(shared, state, bound);
         bound.plugin.diagnose(invocation, &datasets, parameters, seed).await.map(Ending::Diagnosis)
     } else {
+        let invocation = Caller::invocation(shared, state, bound);
         bound.plugin.run(invocation, row, parameters, seed).await.map(Ending::Outcome)
     };
     ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))

@@ -25,6 +25,7 @@ mod reuse;
 mod samples;
 mod seeds;
 mod summary;
+mod treatment;
 mod verify;
 mod watching;
 
@@ -40,6 +41,7 @@ pub use plan::{
 };
 pub use progress::{Event, Observer};
 pub use reuse::Reuse;
+pub use treatment::{EXTENSION, Maker, Measurement, TreatedModel, TreatmentError, TreatmentFile};
 pub use verify::{Verification, verify};
 pub use watching::{
     Debounced, Followed, Latency, LatencyTable, StreamingJudge, WatchError, Watcher, bin_of, by_evaluator,

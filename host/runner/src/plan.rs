@@ -9,6 +9,7 @@ mod datasets;
 mod models;
 mod quality;
 mod rejudge;
+mod treating;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -30,9 +31,11 @@ use crate::engines::ModelEngine;
 use crate::paths::tidied;
 use crate::plugins;
 use crate::reuse::Reuse;
+use crate::treatment::TreatmentFile;
 use datasets::Found;
 pub use datasets::{PlannedDataset, TaskData};
 pub use rejudge::{Rejudgement, rejudge};
+use treating::{Phase, phases};
 
 /// What a run will do.
 pub struct Plan {
@@ -55,6 +58,8 @@ pub struct Plan {
     pub reuse: Option<Reuse>,
     /// The run whose replies are judged again, if that is what this plan does.
     pub rejudged: Option<Origin>,
+    /// Where the treatment that the run derives is written, if it derives one between two measurements.
+    pub treatment_file: Option<PathBuf>,
     pub(crate) remarks: Vec<String>,
 }
 
@@ -88,10 +93,15 @@ pub struct PlannedJudge {
     pub(crate) file: PluginFile,
 }
 
-/// A benchmark or diagnostic bound to its data, models and judges.
+/// A benchmark, diagnostic or treatment bound to its data, models and judges.
 pub struct PlannedTask {
     /// What the run file says of it.
     pub identity: TaskIdentity,
+    /// What its samples' seeds are derived from besides their numbers: its name in the config, so that a task draws the
+    /// same before and after a treatment.
+    pub(crate) seeded_by: String,
+    /// The treatment file that it names.
+    pub(crate) treatment: Option<TreatmentFile>,
     /// What it reads.
     pub data: TaskData,
     /// Which rows, of each dataset.
@@ -159,9 +169,10 @@ pub async fn plan(loaded: &LoadedConfig, runtime: &Runtime) -> Result<Plan, RunE
     let planner = Planner { loaded, runtime };
     let config = &loaded.config;
     let mut tasks = Vec::new();
-    for task in &config.tasks {
-        tasks.push(planner.task(task).await?);
+    for (key, task, phase) in phases(config) {
+        tasks.push(planner.task(&key, task, phase).await?);
     }
+    treating::check(&planner, &tasks)?;
     let used = judges_in_use(config, &tasks);
     let mut judges = Vec::new();
     for (name, judge) in config.judges.iter().filter(|(name, _)| used.contains(name.as_str())) {
@@ -188,6 +199,7 @@ pub async fn plan(loaded: &LoadedConfig, runtime: &Runtime) -> Result<Plan, RunE
         digest,
         reuse: None,
         rejudged: None,
+        treatment_file: treating::file(loaded),
         remarks: Vec::new(),
     })
 }
@@ -235,7 +247,7 @@ fn digest(
             let mut identity = serde_json::to_value(&task.identity)?;
             let named = identity.get("datasets").and_then(Value::as_object).into_iter().flatten();
             let named: Vec<_> = named.map(|(name, _)| format!("/datasets/{}/path", pointed(name))).collect();
-            for place in named.into_iter().chain(["/dataset/path".to_owned()]) {
+            for place in named.into_iter().chain(["/dataset/path", "/treatment/path"].map(str::to_owned)) {
                 if let Some(path) = identity.pointer_mut(&place) {
                     *path = Value::Null;
                 }
@@ -290,14 +302,19 @@ impl Planner<'_> {
         Ok((plugin, PluginFile { identity, bytes }))
     }
 
-    async fn task(&self, task: &TaskConfig) -> Result<PlannedTask, RunError> {
-        let key = format!("tasks.{}", task.name);
-        let (plugin, file) = self.plugin(&task.plugin, task.digest, &key).await?;
-        self.check_world(&plugin, &[World::Benchmark, World::Diagnostic], &key)?;
+    async fn task(&self, key: &str, task: &TaskConfig, phase: Phase) -> Result<PlannedTask, RunError> {
+        let (plugin, file) = self.plugin(&task.plugin, task.digest, key).await?;
+        let worlds: &[World] = match phase {
+            Phase::Once => &[World::Benchmark, World::Diagnostic, World::Treatment],
+            Phase::Before | Phase::After => &[World::Benchmark, World::Diagnostic],
+            Phase::Derive => &[World::Treatment],
+        };
+        self.check_world(&plugin, worlds, key)?;
+        let key = &key;
         let about = plugin.about();
         let config = &self.loaded.config;
-        let models = bindings::models(self.loaded, &key, about, &task.models)?;
-        let judges = bindings::judges(self.loaded, &key, about, &task.judges)?;
+        let models = bindings::models(self.loaded, key, about, &task.models)?;
+        let judges = bindings::judges(self.loaded, key, about, &task.judges)?;
         let guard = task
             .guard
             .as_ref()
@@ -311,15 +328,18 @@ impl Planner<'_> {
             .filter_map(|(slot, model)| Some((slot.clone(), task.sampling.over(self.base_sampling(model)?))))
             .collect();
 
-        let Found { data, dataset, datasets } = self.data(&key, &plugin, task)?;
+        let (treatment, in_force) = self.treatment(key, task, phase, &models)?;
+        let Found { data, dataset, datasets } = self.data(key, &plugin, task)?;
+        let seeded_by = treating::name_of(task);
         let identity = TaskIdentity {
-            name: task.name.clone(),
+            name: phase.title(&seeded_by),
             plugin: plugin.digest(),
             dataset,
             datasets,
             models: models.clone(),
             judges: judges.clone(),
             guard: guard.clone(),
+            treatment: in_force.clone(),
             parameters: Value::Object(task.parameters.clone()),
             sampling: sampling.clone(),
             limit: task.limit,
@@ -330,9 +350,12 @@ impl Planner<'_> {
         };
         let parameters = serde_json::to_string(&task.parameters)?;
         let title = plugin.name().to_string();
-        let bindings = Arc::new(Bindings { title, models, sampling, judges, guard, asks: true });
+        let bindings = Bindings { title, models, sampling, judges, guard, treatment: in_force, asks: true };
+        let bindings = Arc::new(bindings);
         Ok(PlannedTask {
             identity,
+            seeded_by,
+            treatment,
             data,
             selection: Selection::of(config, task),
             bound: Bound { plugin, bindings, parameters, grants, limits },

@@ -33,6 +33,7 @@ pub(crate) fn task(plugin: Plugin, task: &TaskIdentity) -> Result<Bound, RunErro
             sampling: task.sampling.clone(),
             judges: task.judges.clone(),
             guard: task.guard.clone(),
+            treatment: task.treatment.clone(),
             asks: true,
         }),
         plugin,

@@ -1,6 +1,6 @@
 //! From datasets to the samples of a run, written before anything runs.
 //!
-//! A benchmark has a sample per row. A diagnostic has one sample, whose row is a JSON object of all its rows: a list for
+//! A benchmark has a sample per row. A diagnostic, or a treatment, has one sample, whose row is a JSON object of all its rows: a list for
 //! each of its datasets. So a run file holds what was handed over and can be proved without any other file.
 
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn one(task: &PlannedTask, source: &PlannedDataset, ordinal: u64, row: Row) -> S
         id: format!("{name}/{ordinal}"),
         row: value.map_err(|reason| format!("{}: {reason}", row.origin)),
         origin: row.origin,
-        seed: seeds::of_sample(task.identity.seed, name, ordinal),
+        seed: seeds::of_sample(task.identity.seed, &task.seeded_by, ordinal),
     }
 }
 
@@ -92,7 +92,7 @@ fn whole(task: &PlannedTask, sources: &[(String, PlannedDataset)]) -> Result<Sam
                 }
                 Err(reason) => {
                     fault.get_or_insert(format!(
-                        "dataset \"{slot}\", {}: {reason}; a diagnostic needs every row that `limit` takes",
+                        "dataset \"{slot}\", {}: {reason}; a diagnostic or treatment needs every row that `limit` takes",
                         row.origin
                     ));
                     break;

@@ -1,4 +1,5 @@
-//! From outcomes to metrics: the plugin sums up, the host adds the intervals. A diagnosis has its metrics already.
+//! From outcomes to metrics: the plugin sums up, the host adds the intervals. A diagnosis or treatment has its
+//! metrics already.
 
 use std::sync::Arc;
 
@@ -24,16 +25,24 @@ const EXAMPLES: usize = 3;
 /// The key under which a result says that the plugin could not sum up, and why.
 const FAILURE: &str = "failure";
 
-/// Computes a task's result, a [`TaskResult`] as JSON, from its recorded outcomes or diagnosis. The same outcomes and seed give the
-/// same result. A plugin that cannot sum up leaves a result without metrics that says so; see [`failure`].
+/// Computes a task's result, a [`TaskResult`] as JSON, from its recorded outcomes, diagnosis or
+/// treatment. The same outcomes and seed give the same result. A plugin that cannot sum up leaves a result without metrics that says so; see [`failure`].
 pub(crate) async fn summarise(
     journal: &RunFile,
     task: &str,
     bound: &Bound,
     seed: u64,
 ) -> Result<Value, RunError> {
-    if bound.plugin.world() == World::Diagnostic {
-        return diagnosed(journal, task, seed);
+    match bound.plugin.world() {
+        World::Diagnostic => {
+            let summary = journal.diagnosis(task)?.map(|diagnosis| diagnosis.summary);
+            return summed_up_already(journal, task, seed, summary, "diagnosis");
+        }
+        World::Treatment => {
+            let summary = journal.treatment(task)?.map(|treatment| treatment.summary);
+            return summed_up_already(journal, task, seed, summary, "treatment");
+        }
+        World::Benchmark | World::Judge => {}
     }
     let (mut outcomes, mut unread) = (Vec::new(), Vec::new());
     for outcome in journal.outcomes(task)? {
@@ -70,16 +79,22 @@ pub(crate) async fn summarise(
     Ok(serde_json::to_value(&result)?)
 }
 
-/// A diagnostic sums up itself. Where it failed there are no metrics, and a note says why.
-fn diagnosed(journal: &RunFile, task: &str, seed: u64) -> Result<Value, RunError> {
-    let result = match journal.diagnosis(task)? {
-        Some(diagnosis) => TaskResult::new(&diagnosis.summary, seed),
+/// A diagnostic or a treatment sums up itself. Where it failed there are no metrics, and a note says why.
+fn summed_up_already(
+    journal: &RunFile,
+    task: &str,
+    seed: u64,
+    summary: Option<Summary>,
+    what: &str,
+) -> Result<Value, RunError> {
+    let result = match summary {
+        Some(summary) => TaskResult::new(&summary, seed),
         None => {
             let reason = match journal.endings(task)?.next().transpose()?.map(|ended| ended.ending) {
                 Some(Ending::Failed(reason)) => reason,
                 _ => "it did not end".to_owned(),
             };
-            TaskResult { notes: vec![format!("there is no diagnosis: {reason}")], ..TaskResult::default() }
+            TaskResult { notes: vec![format!("there is no {what}: {reason}")], ..TaskResult::default() }
         }
     };
     Ok(serde_json::to_value(&result)?)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sonde_contract::{Diagnosis, Finding};
 use sonde_journal::{Damage, Ending, Integrity, RunFile, Sample};
-use sonde_runtime::{Plugin, Runtime};
+use sonde_runtime::{Plugin, Runtime, World};
 use tokio::task::JoinSet;
 
 use crate::RunError;
@@ -17,6 +17,7 @@ use crate::execute::outcome_of;
 use crate::progress::{Event, Observer};
 use crate::recorded;
 use crate::summary::summarise;
+use crate::{compare, treatment};
 
 /// Samples replayed at once.
 const IN_FLIGHT: usize = 16;
@@ -97,11 +98,17 @@ pub async fn verify(
         let before = found.pending;
         found.pending += journal.counts(&task.name)?.pending();
         replay(&shared, &bound, &task.name, observer.as_ref(), &mut found).await?;
+        if bound.plugin.world() == World::Treatment {
+            treatment::publish(&shared.treatments, &journal, &task.name)?;
+        }
         if found.pending == before {
             let stored = journal.result(&task.name)?.unwrap_or_default();
             let again = summarise(&journal, &task.name, &bound, task.seed).await?;
             found.compare_metrics(&task.name, &stored, &again);
         }
+    }
+    if found.pending == 0 {
+        found.differences.extend(compare::differs_from_kept(&journal, plugins.clone()).await?);
     }
     Ok(found)
 }
@@ -145,8 +152,7 @@ async fn replay_sample(
         // The row was unreadable: nothing ran, so there is nothing to replay.
         return Ok((sample.id, Vec::new()));
     };
-    let calls = shared.journal.recorded(sample.key)?;
-    let state = Arc::new(SampleState::new(sample.key, sample.id.clone(), sample.seed, calls));
+    let state = Arc::new(SampleState::of(&sample, &shared.journal)?);
     let again = outcome_of(&shared, &state, &bound, row).await;
     let mut differences = state.differences();
     if again != recorded {
@@ -161,7 +167,13 @@ async fn replay_sample(
                 format!("its outcome was {} and is now {}", json(then), json(now))
             }
             (Ending::Diagnosis(then), Ending::Diagnosis(now)) => diagnosis_difference(then, now),
-            _ => "it ended with an outcome where a diagnostic has a diagnosis".to_owned(),
+            (Ending::Treatment(then), Ending::Treatment(now)) if then.digest != now.digest => {
+                format!("its treatment was {} and is now {}", then.digest.short(), now.digest.short())
+            }
+            (Ending::Treatment(_), Ending::Treatment(_)) => {
+                "what is said of its treatment differs, or its documents do".to_owned()
+            }
+            _ => "it ended with something else than its plugin gives".to_owned(),
         });
     }
     Ok((sample.id, differences))

@@ -65,7 +65,28 @@ pub mod diagnostic_world {
     });
 }
 
-pub use diagnostic_world::exports::sonde::plugin::diagnostic;
+/// The treatments' world, on the same types, and what only treatments import.
+pub mod treatment_world {
+    wasmtime::component::bindgen!({
+        path: "../../wit/sonde-0.1.0",
+        world: "treatment-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "sonde:plugin/types": super::sonde::plugin::types,
+            "sonde:plugin/generation": super::sonde::plugin::generation,
+            "sonde:plugin/judging": super::sonde::plugin::judging,
+            "sonde:plugin/activations": super::diagnostic_world::sonde::plugin::activations,
+            "sonde:plugin/weights": super::diagnostic_world::sonde::plugin::weights,
+            "sonde:plugin/results": super::sonde::plugin::results,
+            "sonde:plugin/log": super::sonde::plugin::log,
+            "sonde:plugin/training.adapter": crate::host::OpenAdapter,
+        },
+    });
+}
+
 pub use diagnostic_world::sonde::plugin::{activations, gradients, weights};
 pub use sonde::plugin::{generation, judging, log, results, types};
 pub use streaming_world::sonde::plugin::reply_stream;
+pub use treatment_world::exports::sonde::plugin::treatment;
+pub use treatment_world::sonde::plugin::training;

@@ -2,7 +2,8 @@
 //! lengths, counts, finiteness of numbers, and that names can be printed.
 //!
 //! `describe`, `outcome`, `summary`, `verdict` and `diagnosis` read what a plugin gives back; `request` reads what it
-//! asks; `answer` writes what the host says; `inside` does both for what only diagnostics ask.
+//! asks; `answer` writes what the host says; `inside` and `treatment` do both for what only diagnostics and treatments
+//! ask.
 
 mod answer;
 mod describe;
@@ -11,6 +12,7 @@ mod inside;
 mod outcome;
 mod request;
 mod summary;
+mod treatment;
 mod verdict;
 
 use crate::limits::{LimitReached, Limits};
@@ -23,6 +25,7 @@ pub use inside::{capture_spec, example, importance_request, intervention, trace_
 pub use outcome::outcome;
 pub use request::{exchange, level, prompt, sampling, score_request};
 pub use summary::summary;
+pub use treatment::{derived, edits, lesson, train_request};
 pub use verdict::{token_verdict, verdict};
 
 /// Longest name, label of an axis, or group, in characters.

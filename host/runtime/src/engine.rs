@@ -105,7 +105,7 @@ impl Runtime {
 
     pub(crate) fn permits(&self, world: World, asked_by_judge: bool) -> &Semaphore {
         match (world, asked_by_judge) {
-            (World::Benchmark | World::Diagnostic, _) => &self.0.tasks,
+            (World::Benchmark | World::Diagnostic | World::Treatment, _) => &self.0.tasks,
             (World::Judge, false) => &self.0.judges,
             (World::Judge, true) => &self.0.asked_by_judges,
         }

@@ -15,13 +15,14 @@ pub struct Grants(pub BTreeSet<String>);
 
 impl Grants {
     /// Every grant that exists.
-    pub const KNOWN: [&str; 7] =
-        ["generation", "judging", "log", "activations", "weights", "gradients", "reply-stream"];
+    pub const KNOWN: [&str; 8] =
+        ["generation", "judging", "log", "activations", "weights", "gradients", "reply-stream", "training"];
 
     /// What a plugin of this world may import unless the config says otherwise. All may ask models and log. Benchmarks
     /// and judges may ask judges. Judges may look into the model that the run gives them, weights included, and watch
     /// replies come about. Diagnostics may look at states; `weights` and `gradients` of a model under test hand out the
-    /// model itself and need a grant in so many words.
+    /// model itself and need a grant in so many words. A treatment is there to change the model, and may do all that
+    /// takes.
     #[must_use]
     pub fn of(world: World) -> Self {
         match world {
@@ -30,6 +31,9 @@ impl Grants {
                 Self::from_iter(["generation", "judging", "log", "activations", "weights", "reply-stream"])
             }
             World::Diagnostic => Self::from_iter(["generation", "activations", "log"]),
+            World::Treatment => {
+                Self::from_iter(["generation", "judging", "log", "activations", "weights", "training"])
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! The host as one guest meets it: a store's data, the host functions, and the count of what the guest uses. What
-//! diagnostics ask besides is in `inside`.
+//! diagnostics ask besides is in `inside`, what treatments ask in `treating`.
 
 mod inside;
+mod treating;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::printable::printable;
 use crate::services::{LogLevel, ModelRef, Services};
 
 pub use inside::OpenCapture;
+pub use treating::OpenAdapter;
 
 /// Longest role or judge name that is passed on.
 const NAME_BYTES: usize = 200;
@@ -208,7 +210,7 @@ impl generation::HostModel for Host {
         match self.paused(|| services.open(&role)) {
             Ok(info) => {
                 self.one_more_model()?;
-                let model = ModelRef { role, changes: Vec::new() };
+                let model = ModelRef { role, ..ModelRef::default() };
                 Ok(Ok(self.hand_model(OpenModel { model: model.into(), info: info.into(), held: 0 })?))
             }
             Err(error) => Ok(Err(convert::host_error(error))),

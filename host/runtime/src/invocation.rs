@@ -10,9 +10,10 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use crate::bindings::diagnostic_world::DiagnosticPluginPre;
 use crate::bindings::judge_world::JudgePluginPre;
 use crate::bindings::streaming_world::StreamingJudgePluginPre;
+use crate::bindings::treatment_world::TreatmentPluginPre;
 use crate::bindings::{
-    BenchmarkPluginPre, activations, generation, gradients, judging, log, reply_stream, results, types,
-    weights,
+    BenchmarkPluginPre, activations, generation, gradients, judging, log, reply_stream, results, training,
+    types, weights,
 };
 use crate::convert::{self, Budget, Fault};
 use crate::engine::Runtime;
@@ -32,6 +33,8 @@ pub enum Linked {
     Judge(JudgePluginPre<Host>, Option<StreamingJudgePluginPre<Host>>),
     /// A diagnostic.
     Diagnostic(DiagnosticPluginPre<Host>),
+    /// A treatment.
+    Treatment(TreatmentPluginPre<Host>),
 }
 
 impl Linked {
@@ -66,6 +69,9 @@ impl Linked {
         if grants.allows("gradients") {
             gradients::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
         }
+        if grants.allows("training") {
+            training::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        }
         if grants.allows("reply-stream") {
             reply_stream::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
         }
@@ -78,6 +84,7 @@ impl Linked {
                 Self::Judge(JudgePluginPre::new(instance)?, watching)
             }
             World::Diagnostic => Self::Diagnostic(DiagnosticPluginPre::new(instance)?),
+            World::Treatment => Self::Treatment(TreatmentPluginPre::new(instance)?),
         })
     }
 }
@@ -103,6 +110,10 @@ impl Runtime {
                 Linked::Diagnostic(linked) => {
                     let plugin = linked.instantiate_async(&mut store).await?;
                     plugin.sonde_plugin_diagnostic().call_describe(&mut store).await
+                }
+                Linked::Treatment(linked) => {
+                    let plugin = linked.instantiate_async(&mut store).await?;
+                    plugin.sonde_plugin_treatment().call_describe(&mut store).await
                 }
             }
         };

@@ -30,8 +30,8 @@ pub struct Limits {
     pub open_models: u32,
     /// Captures held at once.
     pub captures: u32,
-    /// What the host holds for the plugin at once, in MiB: captured rows and token ids, and the vectors of changed
-    /// models. A call that could go past this is refused before anything is computed.
+    /// What the host holds for the plugin at once, in MiB: captured rows and token ids, the vectors of changed models,
+    /// and trained adapters. A call that could go past this is refused before anything is computed.
     pub captured_mib: u32,
     /// Text logged per sample, in KiB.
     pub log_kib: u32,
@@ -49,6 +49,10 @@ pub struct Limits {
     pub notes: u32,
     /// Findings of one diagnosis.
     pub findings: u32,
+    /// Edits of matrices, or interventions, of one treatment or changed model; an expert's matrix counts for itself.
+    pub edits: u32,
+    /// Documents of one treatment.
+    pub documents: u32,
 }
 
 impl Default for Limits {
@@ -74,6 +78,8 @@ impl Default for Limits {
             figure_points: 1_000_000,
             notes: 1000,
             findings: 1_000_000,
+            edits: 100_000,
+            documents: 100,
         }
     }
 }
@@ -81,13 +87,13 @@ impl Default for Limits {
 const MIB: u64 = 1 << 20;
 
 impl Limits {
-    /// What a plugin of this world may use unless the config says otherwise. A diagnostic computes on vectors of whole
-    /// datasets in one call, and draws a figure or two per layer.
+    /// What a plugin of this world may use unless the config says otherwise. A diagnostic and a treatment compute on
+    /// vectors of whole datasets in one call, and draw a figure or two per layer.
     #[must_use]
     pub fn of(world: World) -> Self {
         match world {
             World::Benchmark | World::Judge => Self::default(),
-            World::Diagnostic => Self {
+            World::Diagnostic | World::Treatment => Self {
                 memory_mib: 1024,
                 compute_seconds: 600.0,
                 host_data_mib: 256,

@@ -14,7 +14,7 @@ use crate::printable::printable;
 /// The package and version that this runtime speaks.
 const PACKAGE: &str = "sonde:plugin";
 const VERSION: &str = "0.1.0";
-const INTERFACES: [&str; 9] = [
+const INTERFACES: [&str; 10] = [
     "types",
     "results",
     "generation",
@@ -24,6 +24,7 @@ const INTERFACES: [&str; 9] = [
     "weights",
     "gradients",
     "reply-stream",
+    "training",
 ];
 
 const HOW_TO_BUILD: &str = "build it for wasm32-unknown-unknown with the Sonde SDK, or with wit-bindgen on the WIT of sonde:plugin 0.1.0";
@@ -141,6 +142,7 @@ fn world(engine: &Engine, component: &Component) -> Result<(World, bool), String
             "benchmark" => World::Benchmark,
             "judge" => World::Judge,
             "diagnostic" => World::Diagnostic,
+            "treatment" => World::Treatment,
             "streaming-judge" => {
                 check_version(name, version)?;
                 streaming = true;
@@ -152,7 +154,7 @@ fn world(engine: &Engine, component: &Component) -> Result<(World, bool), String
         worlds.push(world);
     }
     match worlds.as_slice() {
-        [world @ (World::Benchmark | World::Diagnostic)] if streaming => Err(format!(
+        [world @ (World::Benchmark | World::Diagnostic | World::Treatment)] if streaming => Err(format!(
             "it exports {PACKAGE}/streaming-judge@{VERSION} and is a {world}; a streaming judge is a judge, so that it can \
              be asked about whole replies too"
         )),
@@ -166,8 +168,8 @@ fn world(engine: &Engine, component: &Component) -> Result<(World, bool), String
             let exports = if exports.is_empty() { "nothing".to_owned() } else { list(&exports) };
             Err(format!(
                 "it is a component of another world: it exports {exports}, and a plugin exports \
-                 {PACKAGE}/benchmark@{VERSION}, {PACKAGE}/judge@{VERSION} or {PACKAGE}/diagnostic@{VERSION}; \
-                 {HOW_TO_BUILD}"
+                 {PACKAGE}/benchmark@{VERSION}, {PACKAGE}/judge@{VERSION}, {PACKAGE}/diagnostic@{VERSION} or \
+                 {PACKAGE}/treatment@{VERSION}; {HOW_TO_BUILD}"
             ))
         }
         _ => {
@@ -179,12 +181,15 @@ fn world(engine: &Engine, component: &Component) -> Result<(World, bool), String
 
 /// Refuses an import that other worlds have and this one has not.
 fn check_powers(world: World, streaming: bool, imports: &[String]) -> Result<(), String> {
-    let foreign = |import: &&String| match world {
-        World::Benchmark => {
-            matches!(import.as_str(), "activations" | "weights" | "gradients" | "reply-stream")
-        }
-        World::Judge => import.as_str() == "gradients" || (import.as_str() == "reply-stream" && !streaming),
-        World::Diagnostic => matches!(import.as_str(), "judging" | "reply-stream"),
+    let has: &[&str] = match world {
+        World::Benchmark => &["judging"],
+        World::Judge if streaming => &["judging", "activations", "weights", "reply-stream"],
+        World::Judge => &["judging", "activations", "weights"],
+        World::Diagnostic => &["activations", "weights", "gradients"],
+        World::Treatment => &["judging", "activations", "weights", "training"],
+    };
+    let foreign = |import: &&String| {
+        !matches!(import.as_str(), "generation" | "log") && !has.contains(&import.as_str())
     };
     match imports.iter().find(foreign) {
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sonde_contract::{About, Chat, Diagnosis, Digest, Exchange, Outcome, Summary, Verdict};
+use sonde_contract::{About, Chat, Derived, Diagnosis, Digest, Exchange, Outcome, Summary, Verdict};
 use wasmtime::component::Component;
 
 use crate::convert;
@@ -27,6 +27,8 @@ pub enum World {
     Judge,
     /// Looks inside a model.
     Diagnostic,
+    /// Derives a change of a model.
+    Treatment,
 }
 
 impl fmt::Display for World {
@@ -35,6 +37,7 @@ impl fmt::Display for World {
             Self::Benchmark => "benchmark",
             Self::Judge => "judge",
             Self::Diagnostic => "diagnostic",
+            Self::Treatment => "treatment",
         })
     }
 }
@@ -298,6 +301,40 @@ impl Plugin {
         let answer = answer.await;
         drop(handed);
         call.end(answer, |limits, from| convert::diagnosis(limits, from, datasets))
+    }
+
+    /// Derives a treatment. `datasets` as in [`Plugin::diagnose`].
+    ///
+    /// # Errors
+    /// As [`Plugin::run`].
+    pub async fn derive(
+        &self,
+        invocation: Invocation,
+        datasets: &[(String, Vec<String>)],
+        parameters: &str,
+        seed: u64,
+    ) -> Result<Derived, PluginError> {
+        let Linked::Treatment(linked) = self.linked(&invocation)? else {
+            return Err(self.wrong_world("derive"));
+        };
+        let mut call = Call::begin(self, invocation).await?;
+        let handed = call.fits(|budget| {
+            budget.take("the parameters", &[parameters], 0)?;
+            convert::datasets_for_guest(budget, datasets)
+        })?;
+        let answer = async {
+            let plugin = linked.instantiate_async(&mut call.store).await?;
+            plugin.sonde_plugin_treatment().call_derive(&mut call.store, &handed, parameters, seed).await
+        };
+        let answer = answer.await;
+        drop(handed);
+        let answer = match answer {
+            // A trained adapter lives no longer than the store.
+            Ok(Ok(given)) => call.store.data().trained(&given.change).map(|trained| Ok((trained, given))),
+            Ok(Err(text)) => Ok(Err(text)),
+            Err(error) => Err(error),
+        };
+        call.end(answer, |limits, (trained, from)| convert::derived(limits, from, trained))
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

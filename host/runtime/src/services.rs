@@ -1,10 +1,12 @@
 //! What the host answers when a plugin calls it. The runner implements this once per sample.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sonde_contract::{
     CaptureSpec, Completion, ContinuationScore, Exchange, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, ModelInfo, Prompt, Sampling, ScoreRequest, StreamEvent, TensorInfo, TokenVerdict,
-    Verdict,
+    LowRank, MatrixImportance, ModelInfo, Prompt, RowMean, Sampling, ScoreRequest, StreamEvent, TensorInfo,
+    TokenVerdict, TrainRequest, Trained, Verdict,
 };
 
 /// A model as a plugin holds it: a role of the run, and the changes in force in this handle.
@@ -12,8 +14,10 @@ use sonde_contract::{
 pub struct ModelRef {
     /// The name under which the plugin opened it.
     pub role: String,
-    /// In the order in which they were made; empty for the model itself.
+    /// Changes of states in the order in which they were made; empty for the model itself.
     pub changes: Vec<Intervention>,
+    /// Changes of matrices; empty for the model itself.
+    pub edits: Vec<Arc<LowRank>>,
 }
 
 /// What the host keeps of one prompt's pass, without its numbers; those are read piece by piece.
@@ -169,6 +173,30 @@ pub trait Services: Send + Sync {
     /// # Errors
     /// What the engine cannot do, and changes that do not fit the model.
     async fn intervene(&self, _model: &ModelRef, _changes: Vec<Intervention>) -> Result<(), HostError> {
+        Err(self.refusal())
+    }
+
+    /// Whether these changes of matrices can be put into force on top of the handle's own; the runtime keeps the list.
+    ///
+    /// # Errors
+    /// What the engine cannot do, and changes that do not fit the model.
+    async fn edit(&self, _model: &ModelRef, _edits: &[Arc<LowRank>]) -> Result<(), HostError> {
+        Err(self.refusal())
+    }
+
+    /// Trains an adapter.
+    ///
+    /// # Errors
+    /// `Unsupported` from an engine without gradients, and what is wrong with the request.
+    async fn train(&self, _model: &ModelRef, _request: TrainRequest) -> Result<Trained, HostError> {
+        Err(self.refusal())
+    }
+
+    /// The row mean and the norm of each matrix of a tensor.
+    ///
+    /// # Errors
+    /// A tensor that is not there or is no matrix.
+    async fn row_means(&self, _model: &ModelRef, _name: &str) -> Result<Vec<RowMean>, HostError> {
         Err(self.refusal())
     }
 

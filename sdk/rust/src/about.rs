@@ -32,6 +32,11 @@ impl Parameter {
         Self { name, schema: json!({"type": "number", "default": default, "description": about}) }
     }
 
+    /// A number; without it the plugin chooses.
+    pub fn real(name: &'static str, about: &str) -> Self {
+        Self { name, schema: json!({"type": "number", "description": about}) }
+    }
+
     /// A list of words; without it, these.
     pub fn words(name: &'static str, default: &[&str], about: &str) -> Self {
         let items = json!({"type": "string"});
@@ -147,14 +152,14 @@ impl About {
         self
     }
 
-    /// A dataset of a diagnostic that must be bound.
+    /// A dataset of a diagnostic or treatment that must be bound.
     #[must_use]
     pub fn dataset(mut self, name: &str, about: &str) -> Self {
         self.datasets.push(slot(name, about, true));
         self
     }
 
-    /// A dataset of a diagnostic that may be left out.
+    /// A dataset of a diagnostic or treatment that may be left out.
     #[must_use]
     pub fn optional_dataset(mut self, name: &str, about: &str) -> Self {
         self.datasets.push(slot(name, about, false));

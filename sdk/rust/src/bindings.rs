@@ -74,3 +74,27 @@ pub mod diagnostic {
         runtime_path: "::sonde_sdk::wit_bindgen::rt",
     });
 }
+
+/// The world of treatments. What only treatments import is generated here.
+pub mod treatment {
+    wit_bindgen::generate!({
+        path: "../../wit/sonde-0.1.0",
+        world: "treatment-plugin",
+        with: {
+            "sonde:plugin/types@0.1.0": super::benchmark::sonde::plugin::types,
+            "sonde:plugin/generation@0.1.0": super::benchmark::sonde::plugin::generation,
+            "sonde:plugin/judging@0.1.0": super::benchmark::sonde::plugin::judging,
+            "sonde:plugin/activations@0.1.0": super::diagnostic::sonde::plugin::activations,
+            "sonde:plugin/weights@0.1.0": super::diagnostic::sonde::plugin::weights,
+            "sonde:plugin/results@0.1.0": super::benchmark::sonde::plugin::results,
+            "sonde:plugin/log@0.1.0": super::benchmark::sonde::plugin::log,
+        },
+        additional_derives: [PartialEq, Clone],
+        // They may hold a handle, which can be neither compared nor copied.
+        additional_derives_ignore: ["change", "derived"],
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_treatment_world",
+        runtime_path: "::sonde_sdk::wit_bindgen::rt",
+    });
+}

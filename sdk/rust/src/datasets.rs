@@ -1,10 +1,10 @@
-//! The datasets that a run binds to a diagnostic.
+//! The datasets that a run binds to a diagnostic or a treatment.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::Error;
-use crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Dataset;
+use crate::bindings::benchmark::sonde::plugin::results::Dataset;
 
 /// Datasets by the names of the description.
 #[derive(Clone, Debug, Default)]

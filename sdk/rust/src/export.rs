@@ -3,10 +3,11 @@
 use serde::de::DeserializeOwned;
 
 use crate::bindings::benchmark::sonde::plugin::log;
-use crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Dataset;
+use crate::bindings::benchmark::sonde::plugin::results::Dataset;
+use crate::bindings::treatment::exports::sonde::plugin::treatment;
 use crate::{
     About, Benchmark, Chat, Diagnosis, Diagnostic, Exchange, GuestHost, GuestReply, Judge, Level, Outcome,
-    StreamingJudge, Summary, Verdict,
+    StreamingJudge, Summary, Treatment, Verdict,
 };
 
 /// `benchmark.describe`.
@@ -69,6 +70,27 @@ pub fn diagnose<D: Diagnostic>(
     report_panics();
     let parameters = read_parameters(parameters)?;
     D::run(&GuestHost, &datasets.into(), &parameters, seed).map_err(|error| error.to_string())
+}
+
+/// `treatment.describe`.
+pub fn describe_treatment<T: Treatment>() -> About {
+    report_panics();
+    T::about()
+}
+
+/// `treatment.derive`.
+///
+/// # Errors
+/// When the parameters are not what the plugin expects, or `derive` fails.
+pub fn derive<T: Treatment>(
+    datasets: Vec<Dataset>,
+    parameters: &str,
+    seed: u64,
+) -> Result<treatment::Derived, String> {
+    report_panics();
+    let parameters = read_parameters(parameters)?;
+    let derived = T::derive(&GuestHost, &datasets.into(), &parameters, seed);
+    derived.and_then(treatment::Derived::try_from).map_err(|error| error.to_string())
 }
 
 /// `judge.describe` of a streaming judge.
@@ -226,7 +248,7 @@ macro_rules! export_diagnostic {
                 }
 
                 fn run(
-                    datasets: Vec<$crate::bindings::diagnostic::exports::sonde::plugin::diagnostic::Dataset>,
+                    datasets: Vec<$crate::bindings::benchmark::sonde::plugin::results::Dataset>,
                     parameters: String,
                     seed: u64,
                 ) -> Result<$crate::Diagnosis, String> {
@@ -242,6 +264,41 @@ macro_rules! export_diagnostic {
         // Natively there is nothing to export, but the type is checked all the same.
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> $crate::About = <$diagnostic as $crate::Diagnostic>::about;
+    };
+}
+
+/// Exports a type that implements [`Treatment`](crate::Treatment) as this crate's plugin.
+#[macro_export]
+macro_rules! export_treatment {
+    ($treatment:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::bindings::treatment::exports::sonde::plugin::treatment;
+
+            struct Component;
+
+            impl treatment::Guest for Component {
+                fn describe() -> $crate::About {
+                    $crate::export::describe_treatment::<$treatment>()
+                }
+
+                fn derive(
+                    datasets: Vec<$crate::bindings::benchmark::sonde::plugin::results::Dataset>,
+                    parameters: String,
+                    seed: u64,
+                ) -> Result<treatment::Derived, String> {
+                    $crate::export::derive::<$treatment>(datasets, &parameters, seed)
+                }
+            }
+
+            $crate::bindings::treatment::export_treatment_world!(
+                Component with_types_in $crate::bindings::treatment
+            );
+        };
+
+        // Natively there is nothing to export, but the type is checked all the same.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() -> $crate::About = <$treatment as $crate::Treatment>::about;
     };
 }
 

@@ -72,6 +72,7 @@ mod clipped;
 mod confusion;
 mod constrained;
 mod datasets;
+mod derived;
 mod diagnosis;
 mod draws;
 mod error;
@@ -100,6 +101,7 @@ mod statement;
 mod states;
 mod summary;
 pub mod text;
+mod training;
 mod verdict;
 mod whitebox;
 #[doc(hidden)]
@@ -126,13 +128,16 @@ pub use bindings::diagnostic::sonde::plugin::activations::{
 pub use bindings::diagnostic::sonde::plugin::gradients::{
     Example, ImportanceSpec, MatrixImportance, Modules,
 };
-pub use bindings::diagnostic::sonde::plugin::weights::TensorInfo;
+pub use bindings::diagnostic::sonde::plugin::weights::{RankOne, RowMean, TensorInfo};
+pub use bindings::treatment::exports::sonde::plugin::treatment::{Document, Purpose};
+pub use bindings::treatment::sonde::plugin::training::{Lesson, Lora, Objective, Schedule};
 pub use bindings::watcher::sonde::plugin::reply_stream::{Event as StreamEvent, TokenVerdict};
 pub use boxed::boxed;
 pub use clipped::clipped;
 pub use confusion::Confusion;
 pub use constrained::{json_object, replies_in_form};
 pub use datasets::Datasets;
+pub use derived::{Derived, ModelChange};
 pub use draws::Draws;
 pub use error::Error;
 pub use host::{GuestHost, Host, Model};
@@ -141,8 +146,11 @@ pub use measure::Measure;
 pub use mode::Mode;
 pub use next_word::NextWord;
 pub use plot::Plot;
-pub use plugin::{Benchmark, Diagnostic, GuestReply, Judge, NoParameters, ReplyStream, StreamingJudge};
+pub use plugin::{
+    Benchmark, Diagnostic, GuestReply, Judge, NoParameters, ReplyStream, StreamingJudge, Treatment,
+};
 pub use ranking::average_precision;
 pub use statement::stated;
 pub use states::{Place, States};
+pub use training::{Adapter, Trainable};
 pub use whitebox::{Traced, WhiteBox};

@@ -2,7 +2,9 @@
 //!
 //! It gives what its scripts say, fails with `denied` where nothing is scripted, and remembers what it was asked.
 
+mod in_force;
 mod inside;
+mod treated;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,12 +14,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::{
-    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Intervention, Level,
-    Model, ModelInfo, Prompt, Sampling, ScoreRequest, Verdict,
+    About, Chat, Completion, ContinuationScore, Exchange, Finish, Host, HostError, Level, Model, ModelInfo,
+    Prompt, Sampling, ScoreRequest, Verdict,
 };
 
-type Generate = Box<dyn FnMut(&Prompt, &Sampling) -> Result<Completion, HostError>>;
-type Score = Box<dyn FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError>>;
+pub use in_force::InForce;
+
+type Generate = Box<dyn FnMut(&Prompt, &Sampling, &InForce) -> Result<Completion, HostError>>;
+type Score = Box<dyn FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError>>;
+type Read = Box<dyn Fn(&[u32]) -> String>;
 type Assess = Box<dyn FnMut(&Exchange) -> Result<Verdict, HostError>>;
 
 /// A scripted host.
@@ -35,6 +40,7 @@ struct Script {
     sampling: Sampling,
     generate: Option<Generate>,
     score: Option<Score>,
+    read: Option<Read>,
     prompts: Vec<(Prompt, Sampling)>,
     scored: Vec<ScoreRequest>,
     inside: inside::Inside,
@@ -43,7 +49,7 @@ struct Script {
 /// A model of a [`MockHost`].
 pub struct MockModel {
     script: Rc<RefCell<Script>>,
-    changes: Vec<Intervention>,
+    in_force: InForce,
 }
 
 impl MockHost {
@@ -64,7 +70,17 @@ impl MockHost {
     pub fn completions(
         self,
         role: &str,
-        generate: impl FnMut(&Prompt, &Sampling) -> Result<Completion, HostError> + 'static,
+        mut generate: impl FnMut(&Prompt, &Sampling) -> Result<Completion, HostError> + 'static,
+    ) -> Self {
+        self.completions_under(role, move |prompt, sampling, _| generate(prompt, sampling))
+    }
+
+    /// Offers a model whose completions a function gives that also sees what was changed in the model.
+    #[must_use]
+    pub fn completions_under(
+        self,
+        role: &str,
+        generate: impl FnMut(&Prompt, &Sampling, &InForce) -> Result<Completion, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().generate = Some(Box::new(generate));
         self
@@ -75,9 +91,26 @@ impl MockHost {
     pub fn scores(
         self,
         role: &str,
-        score: impl FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError> + 'static,
+        mut score: impl FnMut(&ScoreRequest) -> Result<Vec<ContinuationScore>, HostError> + 'static,
+    ) -> Self {
+        self.scores_under(role, move |request, _| score(request))
+    }
+
+    /// Offers a model whose scores a function gives that also sees what was changed in the model.
+    #[must_use]
+    pub fn scores_under(
+        self,
+        role: &str,
+        score: impl FnMut(&ScoreRequest, &InForce) -> Result<Vec<ContinuationScore>, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().score = Some(Box::new(score));
+        self
+    }
+
+    /// Offers a model that renders tokens as a function writes them; else they are a list of numbers.
+    #[must_use]
+    pub fn token_texts(self, role: &str, read: impl Fn(&[u32]) -> String + 'static) -> Self {
+        self.script(role).borrow_mut().read = Some(Box::new(read));
         self
     }
 
@@ -162,6 +195,7 @@ impl Script {
             sampling: sampling(),
             generate: None,
             score: None,
+            read: None,
             prompts: Vec::new(),
             scored: Vec::new(),
             inside: inside::Inside::default(),
@@ -174,7 +208,7 @@ impl Host for MockHost {
 
     fn model(&self, role: &str) -> Result<MockModel, HostError> {
         let script = self.models.borrow().get(role).map(Rc::clone);
-        let model = script.map(|script| MockModel { script, changes: Vec::new() });
+        let model = script.map(|script| MockModel { script, in_force: InForce::default() });
         model.ok_or_else(|| HostError::Denied(format!("no model is scripted as `{role}`")))
     }
 
@@ -232,7 +266,10 @@ impl Model for MockModel {
             Prompt::Chat(_) => {
                 return Err(HostError::Unsupported("this model has no chat template".to_owned()));
             }
-            Prompt::Tokens(tokens) => format!("{tokens:?}"),
+            Prompt::Tokens(tokens) => match &self.script.borrow().read {
+                Some(read) => read(tokens),
+                None => format!("{tokens:?}"),
+            },
         })
     }
 
@@ -242,7 +279,7 @@ impl Model for MockModel {
             let mut script = self.script.borrow_mut();
             script.prompts.push((prompt.clone(), sampling.clone()));
             match &mut script.generate {
-                Some(generate) => generate(prompt, sampling),
+                Some(generate) => generate(prompt, sampling, &self.in_force),
                 None => Err(exhausted()),
             }
         };
@@ -255,7 +292,7 @@ impl Model for MockModel {
             let mut script = self.script.borrow_mut();
             script.scored.push(request.clone());
             match &mut script.score {
-                Some(score) => score(request),
+                Some(score) => score(request, &self.in_force),
                 None => Err(exhausted()),
             }
         };
@@ -300,7 +337,7 @@ pub fn sampling() -> Sampling {
 }
 
 /// Checks that a plugin's parameters are what its description says: the defaults of the schema are those of the type,
-/// each name is known to the type, and another name is refused.
+/// each name is known to the type, those of numbers and lists without a default among them, and another name is refused.
 ///
 /// # Errors
 /// When they differ; the text says where.
@@ -308,14 +345,11 @@ pub fn check_parameters<P: DeserializeOwned + Default + PartialEq>(about: &About
     let schema: Json = serde_json::from_str(&about.parameters_schema).map_err(|error| error.to_string())?;
     let properties =
         schema.get("properties").and_then(Json::as_object).ok_or("the schema lists no properties")?;
-    let defaults: Json = properties
-        .iter()
-        .map(|(name, property)| {
-            Ok((name.clone(), property.get("default").ok_or(format!("`{name}` has no default"))?.clone()))
-        })
-        .collect::<Result<serde_json::Map<_, _>, String>>()?
-        .into();
-    let read: P = crate::export::read_parameters(&defaults.to_string())?;
+    // One without a default is for the plugin to choose: null reads as an `Option` and as nothing else.
+    let default = |property: &Json| property.get("default").cloned().unwrap_or(Json::Null);
+    let defaults: serde_json::Map<String, Json> =
+        properties.iter().map(|(name, property)| (name.clone(), default(property))).collect();
+    let read: P = crate::export::read_parameters(&Json::from(defaults).to_string())?;
     if read != P::default() {
         return Err("the schema's defaults differ from the type's".to_owned());
     }

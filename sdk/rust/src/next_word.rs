@@ -148,6 +148,10 @@ mod tests {
         assert!((next.shares().iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert_eq!(next.likeliest(), 0);
         assert!((next.probability(0) - (-0.25_f64).exp()).abs() < 1e-12);
+        // ThinkSafe's guard decision; the log-probabilities are 32-bit floats.
+        let guard = ask([-0.2, -1.9], &["safe", "unsafe"]).unwrap();
+        assert!((guard.shares()[0] - 0.845_534_734_916_465_2).abs() < 1e-7, "{guard:?}");
+        assert_eq!((guard.likeliest(), guard.says_something_else()), (0, false));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::watcher::sonde::plugin::reply_stream;
 use crate::{
-    About, Chat, Datasets, Diagnosis, Error, Exchange, Host, Outcome, StreamEvent, Summary, TokenVerdict,
-    Verdict, WhiteBox,
+    About, Chat, Datasets, Derived, Diagnosis, Error, Exchange, Host, Outcome, StreamEvent, Summary,
+    TokenVerdict, Trainable, Verdict, WhiteBox,
 };
 
 /// Measures a model on a dataset, one row at a time. Exported by `export_benchmark!`.
@@ -116,6 +116,27 @@ pub trait Diagnostic {
         parameters: &Self::Parameters,
         seed: u64,
     ) -> Result<Diagnosis, Error>;
+}
+
+/// Derives a change of a model that should make it safer. Exported by `export_treatment!`.
+pub trait Treatment {
+    /// The parameters, with `#[serde(default, deny_unknown_fields)]` so that a misspelt one is refused.
+    type Parameters: DeserializeOwned + Default;
+
+    /// Describes the plugin. Its columns are those of all its datasets together.
+    fn about() -> About;
+
+    /// Derives the treatment. `seed` is the task's. What takes long should tell [`Host::progress`].
+    ///
+    /// # Errors
+    /// An error fails the task; pass on those of host calls with `?`. A treatment that misses its aim is no error but
+    /// says so in its summary.
+    fn derive(
+        host: &impl Host<Model: Trainable>,
+        datasets: &Datasets,
+        parameters: &Self::Parameters,
+        seed: u64,
+    ) -> Result<Derived, Error>;
 }
 
 /// For plugins without parameters: refuses any.

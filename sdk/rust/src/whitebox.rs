@@ -1,6 +1,6 @@
 //! Models that can be looked into: their states, changes to these, their weights, and gradients.
 //!
-//! A diagnostic gets a host whose models are white boxes. Inside the sandbox they are the contract's models; natively
+//! Diagnostics, treatments and streaming judges get a host whose models are white boxes. Inside the sandbox they are the contract's models; natively
 //! `mock::MockModel` gives what a test scripts.
 
 use crate::activations::Activations;
@@ -8,7 +8,7 @@ use crate::bindings::benchmark::sonde::plugin::generation;
 use crate::bindings::diagnostic::sonde::plugin::{activations, gradients, weights};
 use crate::{
     CaptureSpec, Completion, Error, Example, HostError, ImportanceSpec, Intervention, MatrixImportance,
-    Model, Prompt, Sampling, TensorInfo,
+    Model, Prompt, RankOne, RowMean, Sampling, TensorInfo,
 };
 
 /// Numbers read from the host in one call: 8 MiB, far below any limit that leaves room for work.
@@ -54,6 +54,20 @@ pub trait WhiteBox: Model + Sized {
     /// # Errors
     /// A tensor that is not there, numbers past its end, more than the host hands over in one call.
     fn read_tensor(&self, name: &str, first: u64, count: u32) -> Result<Vec<f32>, HostError>;
+
+    /// The mean of a matrix's rows and its Frobenius norm, for each matrix of a tensor: for one, or for as many as it has
+    /// experts. The host goes through the tensor, whose numbers the plugin never holds. Needs the grant `weights`.
+    ///
+    /// # Errors
+    /// A tensor that is not there, or that is no matrix.
+    fn row_means(&self, name: &str) -> Result<Vec<RowMean>, HostError>;
+
+    /// The same model with these changes of its matrices in force on top of this handle's, which stays as it is. Needs
+    /// the grant `weights`.
+    ///
+    /// # Errors
+    /// A matrix that is not there or that has another shape, a number that is not finite.
+    fn edit(&self, edits: &[RankOne]) -> Result<Self, HostError>;
 
     /// The most important weights for given answers; one pass forward and back per example. Needs the grant
     /// `gradients`.
@@ -115,6 +129,14 @@ impl WhiteBox for generation::Model {
 
     fn read_tensor(&self, name: &str, first: u64, count: u32) -> Result<Vec<f32>, HostError> {
         weights::read(self, name, first, count)
+    }
+
+    fn row_means(&self, name: &str) -> Result<Vec<RowMean>, HostError> {
+        weights::row_means(self, name)
+    }
+
+    fn edit(&self, edits: &[RankOne]) -> Result<Self, HostError> {
+        weights::edit(self, edits)
     }
 
     fn importance(

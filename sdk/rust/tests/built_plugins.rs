@@ -54,7 +54,7 @@ fn a_built_plugin_is_a_component_that_imports_nothing_but_the_contract() {
         assert!(
             matches!(
                 exports.as_slice(),
-                ["benchmark" | "judge" | "diagnostic"]
+                ["benchmark" | "judge" | "diagnostic" | "treatment"]
                     | ["streaming-judge", "judge"]
                     | ["judge", "streaming-judge"]
             ),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sonde_report::Format;
-use sonde_runner::config::Config;
+use sonde_runner::config::{Config, LoadedConfig};
 use sonde_runner::{Observer, Plan, PlannedDataset, Reuse, RunEnd};
 use sonde_runtime::{Runtime, RuntimeOptions};
 use tokio::sync::watch;
@@ -16,10 +16,38 @@ use crate::progress::Progress;
 use crate::{End, is_broken_pipe, words};
 
 pub(crate) async fn run(arguments: RunArguments) -> anyhow::Result<End> {
+    let loaded = load(&arguments)?;
+    if loaded.config.treat.is_some() {
+        let config = arguments.config.display();
+        anyhow::bail!(
+            "{config} derives a treatment and measures twice; carry it out with `sonde treat {config}`"
+        );
+    }
+    planned(loaded, arguments).await
+}
+
+/// `sonde treat`: a run whose config says what to derive between two measurements.
+pub(crate) async fn treat(arguments: RunArguments) -> anyhow::Result<End> {
+    let loaded = load(&arguments)?;
+    if loaded.config.treat.is_none() {
+        anyhow::bail!(
+            "{} has no `treat`, so there is nothing to treat the model with; add `treat: {{ derive: {{ plugin: … }} }}`, or \
+             use `sonde run`",
+            arguments.config.display()
+        );
+    }
+    planned(loaded, arguments).await
+}
+
+fn load(arguments: &RunArguments) -> anyhow::Result<LoadedConfig> {
     let mut loaded = Config::load(&arguments.config)?;
     for assignment in &arguments.assignments {
         loaded.set(assignment)?;
     }
+    Ok(loaded)
+}
+
+async fn planned(mut loaded: LoadedConfig, arguments: RunArguments) -> anyhow::Result<End> {
     if let Some(limit) = arguments.limit {
         for task in &mut loaded.config.tasks {
             task.limit = Some(task.limit.map_or(limit, |own| own.min(limit)));
@@ -222,8 +250,9 @@ fn plan_table(plan: &Plan) -> String {
         let model = judge.identity.model.as_ref().map(|model| format!(" on {model}")).unwrap_or_default();
         format!("\njudge {}: {} {}{model}", judge.identity.name, about.name, about.version)
     });
+    let treatment = plan.treatment_file.iter().map(|file| format!("\ntreatment: {}", shown(file)));
     let notices = plan.notices().into_iter().map(|notice| format!("\n{notice}"));
-    let rest: String = models.chain(judges).chain(notices).collect();
+    let rest: String = models.chain(judges).chain(treatment).chain(notices).collect();
     format!("{}{rest}\noutput: {}", table.trim_fmt(), shown(&plan.output))
 }
 

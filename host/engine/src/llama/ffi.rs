@@ -1,5 +1,5 @@
-//! The one module with `unsafe`: a llama.cpp context behind safe methods, the nodes of its graph, tensors of a file, and
-//! llama.cpp's log.
+//! A llama.cpp context behind safe methods, the nodes of its graph, tensors of a file, and llama.cpp's log. `unsafe` stands
+//! here and in [`super::ffi_adapter`], and nowhere else.
 //!
 //! `llama-cpp-2` keeps its context parameters private and offers no control over the evaluation callback, so the context
 //! is made here over `llama-cpp-sys-2`. Callers: the workers (decoding), what looks at a pass (`graph`, `pass`), `weights`
@@ -22,6 +22,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use sonde_contract::HostError;
 
+use super::ffi_adapter::{self, Adapter};
 use crate::Precision;
 
 /// How to make a context.
@@ -113,7 +114,8 @@ pub(crate) struct Context {
     vocabulary: usize,
     /// Who watches the pass being computed: points to a `&mut dyn Watch`, or is null.
     watch: Box<AtomicPtr<c_void>>,
-    // Dropped after `raw` is freed in `Drop`: a context must not outlive its model.
+    // Dropped after `raw` is freed in `Drop`: a context must not outlive its adapter and its model.
+    _adapter: Option<Arc<Adapter>>,
     _model: Arc<LlamaModel>,
 }
 
@@ -151,10 +153,28 @@ impl Context {
         }
         // SAFETY: the pointer is that of a live model, kept alive by `_model`; the only pointer in `params` is to `watch`,
         // which stays where it is on the heap and is freed after the context.
-        let (raw, said) = logged(|| unsafe { sys::llama_init_from_model(raw_model(&model), params) });
+        let made = || unsafe { sys::llama_init_from_model(raw_model(&model), params) };
+        let (raw, said) = {
+            let _reading = ffi_adapter::reading();
+            logged(made)
+        };
         let raw = NonNull::new(raw).ok_or(said)?;
         let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
-        Ok(Self { raw, vocabulary, watch, _model: model })
+        Ok(Self { raw, vocabulary, watch, _adapter: None, _model: model })
+    }
+
+    /// The same with an adapter in force.
+    pub(crate) fn with_adapter(
+        model: Arc<LlamaModel>,
+        options: ContextOptions,
+        adapter: Option<Arc<Adapter>>,
+    ) -> Result<Self, String> {
+        let mut context = Self::new(model, options)?;
+        if adapter.as_ref().is_some_and(|adapter| !adapter.set_in(context.raw)) {
+            return Err("llama.cpp refuses the adapter".to_owned());
+        }
+        context._adapter = adapter;
+        Ok(context)
     }
 
     /// Runs the model over the batch.
@@ -173,6 +193,7 @@ impl Context {
             seq_id: sequences.as_mut_ptr(),
             logits: batch.wants_logits.as_mut_ptr(),
         };
+        let _reading = ffi_adapter::reading();
         // SAFETY: every array has `n_tokens` entries and outlives the call; llama.cpp only reads them.
         match unsafe { sys::llama_decode(self.raw.as_ptr(), raw_batch) } {
             0 => Ok(()),
@@ -498,7 +519,7 @@ pub(crate) fn describe(model: &LlamaModel) -> String {
     CStr::from_bytes_until_nul(&text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn raw_model(model: &LlamaModel) -> *mut sys::llama_model {
+pub(super) fn raw_model(model: &LlamaModel) -> *mut sys::llama_model {
     // SAFETY: `LlamaModel` is `repr(transparent)` over the pointer (the version is pinned exactly).
     unsafe { *std::ptr::from_ref(model).cast::<*mut sys::llama_model>() }
 }

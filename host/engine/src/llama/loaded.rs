@@ -1,7 +1,8 @@
 //! A model in memory, and the workers that compute with it.
 //!
-//! What is shared by every handle of a model: weights, vocabulary, template, sizes. A worker that looks inside makes its
-//! context in its own thread; where that fails, the requests that wait get the reason and the next one tries again.
+//! What is shared by every handle of a model: weights, vocabulary, template, sizes. A worker that looks inside or has
+//! changes in force makes its context in its own thread; where that fails, the requests that wait get the reason and the
+//! next one tries again.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,8 +11,10 @@ use llama_cpp_2::model::LlamaModel;
 use sonde_contract::{HostError, Intervention, ModelInfo};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, error::SendError, unbounded_channel};
 
+use super::adaptation::Adaptation;
 use super::capturing::{CaptureJob, CaptureSizes, CaptureWorker};
 use super::ffi::{Context, ContextOptions};
+use super::ffi_adapter::Adapter;
 use super::kv_cache;
 use super::pass::Watched;
 use super::vocabulary::Vocabulary;
@@ -27,6 +30,14 @@ const CAPTURED_AT_ONCE: u32 = 64;
 /// bytes, but enough rows for a batch worth computing.
 const OUTPUT_BYTES: u64 = 64 << 20;
 const LEAST_OUTPUTS: u32 = 32;
+
+/// What changes in a handle's model.
+#[derive(Clone)]
+pub(crate) struct InForce {
+    pub interventions: Arc<[Intervention]>,
+    /// Of matrices.
+    pub adaptation: Option<Arc<Adaptation>>,
+}
 
 /// See the module's header.
 pub(crate) struct Loaded {
@@ -93,36 +104,58 @@ impl Loaded {
         )
     }
 
-    /// A worker that generates and scores with changes in force, and traces.
-    pub(crate) fn start_watched(
+    /// A worker that generates and scores with changes in force; watched where states change, and for traces.
+    pub(crate) fn start(
         self: &Arc<Self>,
-        interventions: &Arc<[Intervention]>,
+        in_force: &InForce,
+        watched: bool,
         mut queue: UnboundedReceiver<Job>,
     ) -> Result<(), HostError> {
-        let (loaded, interventions) = (Arc::clone(self), Arc::clone(interventions));
-        let work = move || {
-            let made = loaded.room(loaded.options.slots.unwrap_or(1), 0).and_then(|slots| {
-                let options = loaded.context_options(slots);
-                let options = ContextOptions { batch: options.batch.max(3), ..options };
-                let (context, watched) = Watched::new(&loaded.model, options, &interventions, &loaded.info)?;
-                Ok(loaded.worker(context, Some(watched), slots))
-            });
-            match made {
-                Ok(worker) => worker.run(queue),
-                Err(error) => refuse(&mut queue, |job| job.fail(error.clone())),
-            }
+        let (loaded, in_force) = (Arc::clone(self), in_force.clone());
+        let work = move || match loaded.changed_worker(&in_force, watched) {
+            Ok(worker) => worker.run(queue),
+            Err(error) => refuse(&mut queue, |job| job.fail(error.clone())),
         };
         self.spawn(work).map_err(|error| self.no_thread(&error))
+    }
+
+    fn changed_worker(&self, in_force: &InForce, watched: bool) -> Result<Worker, HostError> {
+        let slots = self.room(self.options.slots.unwrap_or(1), 0)?;
+        let options = self.context_options(slots);
+        let adapter = self.adapter(in_force)?;
+        if watched {
+            let options = ContextOptions { batch: options.batch.max(3), ..options };
+            let (context, watched) =
+                Watched::new(&self.model, options, adapter, &in_force.interventions, &self.info)?;
+            return Ok(self.worker(context, Some(watched), slots));
+        }
+        let context = self.context(options, adapter)?;
+        Ok(self.worker(context, None, slots))
+    }
+
+    /// A context that nobody watches.
+    pub(crate) fn context(
+        &self,
+        options: ContextOptions,
+        adapter: Option<Arc<Adapter>>,
+    ) -> Result<Context, HostError> {
+        Context::with_adapter(Arc::clone(&self.model), options, adapter).map_err(|reason| {
+            HostError::Engine(format!("no context to change {} could be made: {reason}", self.info.name))
+        })
+    }
+
+    pub(crate) fn adapter(&self, in_force: &InForce) -> Result<Option<Arc<Adapter>>, HostError> {
+        in_force.adaptation.as_ref().map(|adaptation| adaptation.adapter(self)).transpose()
     }
 
     /// A worker that captures.
     pub(crate) fn start_capturing(
         self: &Arc<Self>,
-        interventions: &Arc<[Intervention]>,
+        in_force: &InForce,
         mut queue: UnboundedReceiver<CaptureJob>,
     ) -> Result<(), HostError> {
-        let (loaded, interventions) = (Arc::clone(self), Arc::clone(interventions));
-        let work = move || match loaded.capture_worker(&interventions) {
+        let (loaded, in_force) = (Arc::clone(self), in_force.clone());
+        let work = move || match loaded.capture_worker(&in_force) {
             Ok(worker) => worker.run(queue),
             Err(error) => refuse(&mut queue, |job| {
                 let _ = job.reply.send(Err(error.clone()));
@@ -131,7 +164,7 @@ impl Loaded {
         self.spawn(work).map_err(|error| self.no_thread(&error))
     }
 
-    fn capture_worker(&self, interventions: &[Intervention]) -> Result<CaptureWorker, HostError> {
+    fn capture_worker(&self, in_force: &InForce) -> Result<CaptureWorker, HostError> {
         self.room(1, BATCH)?;
         // Memories with a recurrent part mix the batch's rows, so one prompt at a time; likewise where a result may
         // depend on its request alone.
@@ -147,7 +180,8 @@ impl Loaded {
             sequences,
             ..self.context_options(1)
         };
-        let watched = Watched::new(&self.model, options, interventions, &self.info)?;
+        let adapter = self.adapter(in_force)?;
+        let watched = Watched::new(&self.model, options, adapter, &in_force.interventions, &self.info)?;
         let sizes = CaptureSizes {
             batch: BATCH as usize,
             cells: cells as usize,
@@ -171,8 +205,8 @@ impl Loaded {
             return Ok(plan.slots);
         }
         Err(HostError::Engine(format!(
-            "looking inside {} needs a second KV cache of {} MiB, and {} MiB are free; lower `context` or `slots` of this \
-             model in the config",
+            "looking inside {} or changing it needs another KV cache of {} MiB, and {} MiB are free; lower `context` or \
+             `slots` of this model in the config",
             self.info.name,
             kv_cache::Plan::mib(plan.bytes()),
             plan.available >> 20
@@ -180,7 +214,7 @@ impl Loaded {
     }
 
     fn no_thread(&self, error: &std::io::Error) -> HostError {
-        HostError::Engine(format!("no thread to look inside {}: {error}", self.info.name))
+        HostError::Engine(format!("no thread to look inside {} or to change it: {error}", self.info.name))
     }
 
     /// The headers of the model's files, read once.
@@ -203,6 +237,11 @@ pub(crate) struct Lazy<T>(Mutex<Option<UnboundedSender<T>>>);
 impl<T> Lazy<T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(None))
+    }
+
+    /// To a worker that is there already.
+    pub(crate) fn started(sender: UnboundedSender<T>) -> Self {
+        Self(Mutex::new(Some(sender)))
     }
 
     pub(crate) fn send(

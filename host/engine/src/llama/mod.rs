@@ -5,11 +5,14 @@
 //!
 //! A handle has up to three workers, each with a context of its own over the same weights: one that generates and
 //! scores and that nobody watches, started with the model; one that captures and one that traces, started when first
-//! asked. A handle with changes in force generates and scores through the last of these too, and has no unwatched one.
+//! asked. A handle with changes of states in force generates and scores through the last of these too, and has no
+//! unwatched one; one with changes of matrices alone has all three.
 
+mod adaptation;
 mod capturing;
 mod changes;
 mod ffi;
+mod ffi_adapter;
 mod file;
 mod generating;
 mod grammar;
@@ -42,10 +45,11 @@ pub(crate) use self::file::check;
 pub(crate) use self::sampler::{greedy, log_sum_exp, logprob, token_logprobs};
 pub(crate) use self::scoring::{boundary, common_prefix};
 
+use self::adaptation::Adaptation;
 use self::capturing::CaptureJob;
 use self::changes::Changes;
 use self::generating::{Answer, GenerateJob, Trace};
-use self::loaded::{Lazy, Loaded};
+use self::loaded::{InForce, Lazy, Loaded};
 use self::scoring::{Continuation, ScoreJob};
 use self::vocabulary::Vocabulary;
 use self::weights::Weights;
@@ -67,10 +71,10 @@ const BRANCHES: u32 = 32;
 /// A model loaded by llama.cpp, with or without changes in force.
 pub(crate) struct LlamaEngine {
     loaded: Arc<Loaded>,
-    interventions: Arc<[Intervention]>,
-    /// Generates and scores where nothing changes.
-    plain: Option<mpsc::UnboundedSender<Job>>,
-    /// Traces, and generates and scores where something changes.
+    in_force: InForce,
+    /// Generates and scores where no state changes.
+    plain: Lazy<Job>,
+    /// Traces, and generates and scores where a state changes.
     watched: Lazy<Job>,
     capturing: Lazy<CaptureJob>,
 }
@@ -132,16 +136,16 @@ impl LlamaEngine {
         let loaded = Arc::new(opening::load(path, options)?);
         let (jobs, queue) = mpsc::unbounded_channel();
         loaded.start_plain(queue)?;
-        Ok(Self::over(loaded, Vec::new(), Some(jobs)))
+        let in_force = InForce { interventions: Arc::new([]), adaptation: None };
+        let plain = Lazy::started(jobs);
+        Ok(Self { loaded, in_force, plain, watched: Lazy::new(), capturing: Lazy::new() })
     }
 
-    fn over(
-        loaded: Arc<Loaded>,
-        interventions: Vec<Intervention>,
-        plain: Option<mpsc::UnboundedSender<Job>>,
-    ) -> Self {
-        let interventions = interventions.into();
-        Self { loaded, interventions, plain, watched: Lazy::new(), capturing: Lazy::new() }
+    /// The same model with these changes in force.
+    fn with(&self, in_force: InForce) -> Arc<dyn Model> {
+        let loaded = Arc::clone(&self.loaded);
+        let (plain, watched, capturing) = (Lazy::new(), Lazy::new(), Lazy::new());
+        Arc::new(Self { loaded, in_force, plain, watched, capturing })
     }
 
     /// The prompt's pieces, for the two kinds of prompt that are text.
@@ -242,10 +246,9 @@ impl LlamaEngine {
 
     /// To the worker that generates and scores; `watched` for a trace.
     fn send(&self, job: Job, watched: bool) -> Result<(), HostError> {
-        match &self.plain {
-            Some(plain) if !watched => plain.send(job).map_err(|_| self.ended()),
-            _ => self.watched.send(job, |queue| self.loaded.start_watched(&self.interventions, queue)),
-        }
+        let watched = watched || !self.in_force.interventions.is_empty();
+        let way = if watched { &self.watched } else { &self.plain };
+        way.send(job, |queue| self.loaded.start(&self.in_force, watched, queue))
     }
 
     fn no_gradients(&self) -> HostError {
@@ -360,7 +363,7 @@ impl Model for LlamaEngine {
         let reduction = Reduction::new(&spec, ids(&tokens), self.loaded.info.width as usize)?;
         let (reply, answer) = oneshot::channel();
         let job = CaptureJob { prompt: tokens, spec, reduction, reply };
-        self.capturing.send(job, |queue| self.loaded.start_capturing(&self.interventions, queue))?;
+        self.capturing.send(job, |queue| self.loaded.start_capturing(&self.in_force, queue))?;
         self.answer(answer).await
     }
 
@@ -382,8 +385,8 @@ impl Model for LlamaEngine {
     fn intervene(&self, changes: Vec<Intervention>) -> Result<Arc<dyn Model>, HostError> {
         inside::check_interventions(&changes, &self.loaded.info)?;
         Changes::new(&changes).check()?;
-        let all = self.interventions.iter().cloned().chain(changes).collect();
-        Ok(Arc::new(Self::over(Arc::clone(&self.loaded), all, None)))
+        let interventions = self.in_force.interventions.iter().cloned().chain(changes).collect();
+        Ok(self.with(InForce { interventions, ..self.in_force.clone() }))
     }
 
     fn tensors(&self) -> Result<Vec<TensorInfo>, HostError> {
@@ -394,8 +397,13 @@ impl Model for LlamaEngine {
         self.loaded.weights()?.read(name, first, count)
     }
 
-    fn adapt(&self, _edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
-        Err(HostError::Unsupported("llama.cpp's adapters are not bound yet".to_owned()))
+    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        let mut in_force = self.in_force.clone();
+        if !edits.is_empty() {
+            let adaptation = Adaptation::new(&self.loaded, in_force.adaptation.as_deref(), &edits)?;
+            in_force.adaptation = Some(Arc::new(adaptation));
+        }
+        Ok(self.with(in_force))
     }
 
     async fn importance(&self, _: ImportanceRequest) -> Result<Vec<MatrixImportance>, HostError> {

@@ -12,6 +12,7 @@ use sonde_contract::{CaptureSpec, HostError, Intervention, ModelInfo, Site};
 
 use super::changes::Changes;
 use super::ffi::{Batch, Context, ContextOptions, DecodeError, Node, Watch};
+use super::ffi_adapter::Adapter;
 use super::graph::{Collector, Place, Plan};
 use crate::inside::Reduction;
 
@@ -52,14 +53,16 @@ impl Watched {
     pub(crate) fn new(
         model: &Arc<LlamaModel>,
         options: ContextOptions,
+        adapter: Option<Arc<Adapter>>,
         interventions: &[Intervention],
         info: &ModelInfo,
     ) -> Result<(Context, Self), HostError> {
         let engine = |reason: String| {
             HostError::Engine(format!("no context to look inside {} could be made: {reason}", info.name))
         };
-        let mut context =
-            Context::new(Arc::clone(model), ContextOptions { watched: true, ..options }).map_err(engine)?;
+        let options = ContextOptions { watched: true, ..options };
+        // Before the graph is looked at, to which the adapter adds nodes.
+        let mut context = Context::with_adapter(Arc::clone(model), options, adapter).map_err(engine)?;
         let width = info.width as usize;
         let mut changes = Changes::new(interventions);
         let mut plans = None;
@@ -303,7 +306,8 @@ mod tests {
             precision: loaded.options.precision,
             watched: true,
         };
-        let (context, watched) = Watched::new(&loaded.model, options, interventions, &loaded.info).unwrap();
+        let (context, watched) =
+            Watched::new(&loaded.model, options, None, interventions, &loaded.info).unwrap();
         (context, watched, loaded.info.clone())
     }
 

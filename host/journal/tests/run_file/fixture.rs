@@ -54,6 +54,7 @@ pub fn header() -> Header {
         models: BTreeMap::from([("target".into(), "wren".into())]),
         judges: BTreeMap::new(),
         guard: None,
+        treatment: None,
         parameters: json!({ "strict": true }),
         sampling: BTreeMap::from([("target".into(), Sampling { temperature: 0.7, ..Sampling::default() })]),
         limit: None,

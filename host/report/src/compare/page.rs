@@ -15,8 +15,9 @@ struct Page {
     methods: Vec<String>,
 }
 
+/// A task's table on a page.
 #[derive(Serialize)]
-struct Section {
+pub(crate) struct Section {
     heading: String,
     header: Vec<String>,
     rows: Vec<Line>,
@@ -44,13 +45,18 @@ pub(super) fn html(comparison: &Comparison) -> Result<String, minijinja::Error> 
     let page = Page {
         runs: runs.map(|run| shown(&words::run(run))).collect(),
         remarks: comparison.remarks.iter().map(|remark| shown(remark)).collect(),
-        tasks: comparison.tasks.iter().map(section).collect(),
+        tasks: sections(comparison),
         methods: words::methods(comparison),
     };
     let style = minijinja::Value::from_safe_string(STYLE.to_owned());
     environment()?
         .get_template("compare.html")?
         .render(minijinja::context! { style, page => minijinja::value::Serde(page) })
+}
+
+/// A section per task.
+pub(crate) fn sections(comparison: &Comparison) -> Vec<Section> {
+    comparison.tasks.iter().map(section).collect()
 }
 
 fn section(task: &ComparedTask) -> Section {

@@ -1,6 +1,6 @@
 //! What a test lets one say of a difference.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Row};
 use crate::statistics::holm;
@@ -9,7 +9,7 @@ use crate::statistics::holm;
 pub const LEVEL: f64 = 0.05;
 
 /// What can be said of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
     /// It moved the way one would wish, beyond chance.

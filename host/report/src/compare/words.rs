@@ -6,7 +6,7 @@ use crate::printable::{cut, printable_line};
 use crate::statistics::{Interval, MetricKind};
 
 /// Headings of a task's table.
-pub(super) fn header(task: &ComparedTask) -> [String; 9] {
+pub(crate) fn header(task: &ComparedTask) -> [String; 9] {
     let [other, baseline] = [task.other.clone(), "A".to_owned()];
     let difference = format!("{other} − A");
     ["metric".to_owned(), baseline, other, difference]
@@ -18,7 +18,7 @@ pub(super) fn header(task: &ComparedTask) -> [String; 9] {
 }
 
 /// The metric's name, and its group.
-pub(super) fn label(row: &Row) -> String {
+pub(crate) fn label(row: &Row) -> String {
     match &row.group {
         Some(group) => format!("{}, {}: {}", row.metric, group.kind, group.name),
         None => row.metric.clone(),
@@ -26,7 +26,7 @@ pub(super) fn label(row: &Row) -> String {
 }
 
 /// Cells after the label.
-pub(super) fn cells(row: &Row) -> [String; 8] {
+pub(crate) fn cells(row: &Row) -> [String; 8] {
     [
         number(row.baseline, row.baseline_interval, row.kind),
         number(row.other, row.other_interval, row.kind),
@@ -89,12 +89,12 @@ fn p_value(p: Option<f64>) -> String {
 }
 
 /// A run with its letter.
-pub(super) fn run(run: &ComparedRun) -> String {
+pub(crate) fn run(run: &ComparedRun) -> String {
     format!("{}  {}, begun {}: {}", run.letter, run.path, run.created, run.models.join("; "))
 }
 
 /// Under which heading a task's table stands.
-pub(super) fn heading(task: &ComparedTask) -> String {
+pub(crate) fn heading(task: &ComparedTask) -> String {
     let pairs = match task.paired {
         true => format!("{} pairs of samples", thousands(task.pairs)),
         false => "a diagnostic: its numbers beside each other, without pairs and tests".to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn heading(task: &ComparedTask) -> String {
 }
 
 /// What concerns single rows: discordant samples, and what is odd.
-pub(super) fn row_remarks(task: &ComparedTask) -> Vec<String> {
+pub(crate) fn row_remarks(task: &ComparedTask) -> Vec<String> {
     let mut remarks: Vec<String> = Vec::new();
     for row in &task.rows {
         let odd = row.remark.as_ref().map(|remark| format!("{}: {remark}", row.metric));
@@ -122,7 +122,7 @@ pub(super) fn row_remarks(task: &ComparedTask) -> Vec<String> {
 }
 
 /// How many samples changed sides; `None` where there are no sides.
-pub(super) fn flips(flips: &Flips) -> Option<String> {
+pub(crate) fn flips(flips: &Flips) -> Option<String> {
     let all = flips.to_worse + flips.to_better;
     let shown = flips.shown.len() as u64;
     let rest = if shown < all { format!("; {shown} of them shown") } else { String::new() };
@@ -139,7 +139,7 @@ pub(super) fn flips(flips: &Flips) -> Option<String> {
 }
 
 /// A flip's sample, in both runs.
-pub(super) fn sample(flip: &Flip) -> String {
+pub(crate) fn sample(flip: &Flip) -> String {
     match &flip.other_sample {
         Some(other) => format!("{} ({other})", flip.sample),
         None => flip.sample.clone(),
@@ -147,7 +147,7 @@ pub(super) fn sample(flip: &Flip) -> String {
 }
 
 /// A flip's changes on one line.
-pub(super) fn changes(flip: &Flip) -> String {
+pub(crate) fn changes(flip: &Flip) -> String {
     let one = |(name, before, after): &(String, String, String)| {
         format!("{name} {} → {}", cut(&printable_line(before), 40), cut(&printable_line(after), 40))
     };
@@ -155,7 +155,7 @@ pub(super) fn changes(flip: &Flip) -> String {
 }
 
 /// How the numbers came about, for the end of every form; of the methods that were used only.
-pub(super) fn methods(comparison: &Comparison) -> Vec<String> {
+pub(crate) fn methods(comparison: &Comparison) -> Vec<String> {
     let used =
         |method: Method| comparison.tasks.iter().flat_map(|task| &task.rows).any(|row| row.method == method);
     let mut lines = vec![

@@ -10,6 +10,7 @@ use super::figures::{FigureGroup, figure_groups};
 use super::interval::{bar, range};
 use super::provenance::{Provenance, bill, permissions, provenance};
 use super::samples::{SampleGroup, groups};
+use super::treated::{Treated, treated};
 use crate::layered::{Layered, counted, layered, step};
 use crate::numbers::{interval, percent, range as range_of, thousands, value};
 use crate::overall::{Section, sections};
@@ -34,6 +35,7 @@ pub(super) struct Page {
     tally: String,
     headlines: Vec<Headline>,
     tasks: Vec<Task>,
+    treated: Option<Treated>,
     overall: Vec<Section>,
     beside: Vec<Beside>,
     bill: super::provenance::Bill,
@@ -182,6 +184,7 @@ pub(super) fn page(run: &RunView) -> Page {
         ),
         headlines: ranked.into_iter().map(|(_, headline)| headline).collect(),
         tasks,
+        treated: treated(run),
         overall: overall(run),
         beside: beside(run),
         bill: bill(run),

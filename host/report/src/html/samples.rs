@@ -88,6 +88,7 @@ fn sample(sample: &SampleView) -> Sample {
     let fields = outcome.map(|outcome| outcome.fields.as_slice()).unwrap_or_default();
     let diagnosed = match &sample.ending {
         Some(Ending::Diagnosed { findings }) => Some(("rows with findings".to_owned(), findings.to_string())),
+        Some(Ending::Treated { told, .. }) => Some(("treatment".to_owned(), shown(told))),
         _ => None,
     };
     let groups = outcome.map(|outcome| outcome.groups.as_slice()).unwrap_or_default();

@@ -7,6 +7,7 @@ use sonde_contract::{Field, Value as FieldValue};
 use super::request::of_row;
 use super::{Answered, Findings, PLACE, Placement};
 use crate::sample::field_text;
+use crate::treated::{AFTER, BEFORE};
 
 /// A placement for every sample whose request is, after trimming, that of a row with places; in the diagnostic's order of
 /// rows. Where rows share a request, the first one stands for it.
@@ -41,6 +42,7 @@ pub fn join<E>(
     }
     let joined = placed.iter().flat_map(|placement| {
         let samples = asked.get(placement.request.as_str()).into_iter().flatten();
+        let samples = samples.filter(|sample| phase(&sample.task) == phase(&placement.diagnostic));
         samples.map(|sample| Placement {
             task: sample.task.clone(),
             sample: sample.sample.clone(),
@@ -50,6 +52,11 @@ pub fn join<E>(
         })
     });
     Ok(joined.collect())
+}
+
+/// Whether a task is measured before a treatment of the run, with it, or in a run without one.
+fn phase(task: &str) -> Option<&str> {
+    [BEFORE, AFTER].into_iter().find(|phase| task.starts_with(phase))
 }
 
 /// The findings that have places and whose row has a request, as placements without a sample.

@@ -47,6 +47,7 @@ pub fn run() -> RunView {
             quality: None,
         }],
         tasks: vec![harmbench(), xstest(), exact_match(), pending()],
+        treated: None,
         suites: vec![],
         risks: vec![],
         placements: vec![],

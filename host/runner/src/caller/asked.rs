@@ -1,13 +1,18 @@
 //! Requests as the run file keeps them. Their JSON is what two runs are compared by, so a field's name, place and form
 //! are part of the run file's format: what was never asked before may get a form, what was must keep its own.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sonde_contract::{
-    CaptureSpec, Change, Completion, Digest, Exchange, Floats, HostError, ImportanceRequest, Intervention,
-    MatrixImportance, Places, Prompt, Sampling, ScoreRequest, Site, floats,
+    CaptureSpec, Change, Completion, Digest, DigestWriter, Exchange, Floats, HostError, ImportanceRequest,
+    Intervention, LowRank, MatrixImportance, Places, Prompt, Sampling, ScoreRequest, Site, TrainRequest,
+    floats,
 };
 use sonde_journal::{CallKind, CallPath, GuardIdentity};
 use sonde_runtime::Kept;
+
+use crate::treatment::InForce;
 
 /// A call about to be answered.
 pub(super) struct Asked {
@@ -25,11 +30,13 @@ impl Asked {
     }
 }
 
-/// The model that is asked: its name in the config and, where it is changed, by what. Without changes this is the name
-/// alone.
+/// The model that is asked: its name in the config and, where it is treated or changed, by what. Without, this is the
+/// name alone.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Whom<'a> {
     pub(super) model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) treatment: Option<InForce>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) changes: Option<Digest>,
 }
@@ -159,15 +166,73 @@ impl<'a> ChangeForm<'a> {
     }
 
     /// Of all changes of a handle together; none where it has none.
-    pub(super) fn digest(changes: &'a [Intervention]) -> Result<Option<Digest>, HostError> {
-        if changes.is_empty() {
-            return Ok(None);
-        }
-        let digest = Digest::of_json(&Self::of(changes));
+    pub(super) fn digest(
+        changes: &'a [Intervention],
+        edits: &[Arc<LowRank>],
+    ) -> Result<Option<Digest>, HostError> {
+        let digest = match (changes, edits) {
+            ([], []) => return Ok(None),
+            (changes, []) => Digest::of_json(&Self::of(changes)),
+            (changes, edits) => Digest::of_json(&(Self::of(changes), EditForm::of(edits))),
+        };
         digest
             .map(Some)
             .map_err(|error| HostError::InvalidArgument(format!("the changes have no JSON form: {error}")))
     }
+}
+
+#[derive(Serialize)]
+pub(super) struct EditCall<'a> {
+    #[serde(flatten)]
+    pub(super) whom: Whom<'a>,
+    pub(super) edit: Vec<EditForm<'a>>,
+}
+
+/// A change of a matrix, its numbers by their digests: a plugin makes the same ones again, and a calibration puts the same
+/// ones into force many times.
+#[derive(Serialize)]
+pub(super) struct EditForm<'a> {
+    matrix: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expert: Option<u32>,
+    rank: u32,
+    a: Digest,
+    b: Digest,
+    scale: f32,
+}
+
+impl<'a> EditForm<'a> {
+    pub(super) fn of(edits: &'a [Arc<LowRank>]) -> Vec<Self> {
+        let form = |edit: &'a Arc<LowRank>| Self {
+            matrix: &edit.matrix,
+            expert: edit.expert,
+            rank: edit.rank,
+            a: digest_of(&edit.a),
+            b: digest_of(&edit.b),
+            scale: edit.scale,
+        };
+        edits.iter().map(form).collect()
+    }
+}
+
+fn digest_of(numbers: &[f32]) -> Digest {
+    let mut writer = DigestWriter::default();
+    numbers.iter().for_each(|number| writer.update(&number.to_le_bytes()));
+    writer.finish()
+}
+
+#[derive(Serialize)]
+pub(super) struct RowMeansCall<'a> {
+    pub(super) model: &'a str,
+    pub(super) name: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct TrainCall<'a> {
+    #[serde(flatten)]
+    pub(super) whom: Whom<'a>,
+    #[serde(flatten)]
+    pub(super) request: &'a TrainRequest,
 }
 
 /// One matrix of an answer about importance, its lists as base64.

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use sonde_contract::{HostError, ModelInfo, Sampling};
 use sonde_engine::{Model, Usage};
-use sonde_journal::{CallPath, Entry, GuardIdentity, JournalError, LogLine, RunFile, SampleKey};
+use sonde_journal::{
+    CallPath, Entry, GuardIdentity, JournalError, LogLine, RunFile, Sample, SampleKey, TreatmentUse,
+};
 use sonde_runtime::{Grants, Limits, Plugin};
 
 use super::lock;
 use crate::progress::Observer;
 use crate::reuse::Reusing;
+use crate::treatment::Treatments;
 
 /// A plugin bound to what a run gives it.
 pub(crate) struct Bound {
@@ -35,6 +38,8 @@ pub(crate) struct Bindings {
     pub judges: BTreeMap<String, String>,
     /// Who guards the replies of one of its models.
     pub guard: Option<GuardIdentity>,
+    /// What one of its models is treated with.
+    pub treatment: Option<TreatmentUse>,
     /// Whether it may ask models what no earlier run has an answer to.
     pub asks: bool,
 }
@@ -51,6 +56,7 @@ pub(crate) struct Shared {
     pub with_gradients: Models,
     pub infos: BTreeMap<String, ModelInfo>,
     pub judges: BTreeMap<String, Arc<Bound>>,
+    pub treatments: Treatments,
     pub replay: bool,
     /// Earlier runs that are asked before the models.
     pub reuse: Option<Reusing>,
@@ -75,6 +81,7 @@ impl Shared {
             with_gradients,
             infos,
             judges,
+            treatments: Treatments::default(),
             replay,
             reuse: None,
             observer,
@@ -82,9 +89,9 @@ impl Shared {
         }
     }
 
-    /// The same, with earlier runs that are asked before the models.
-    pub(crate) fn after(self, reuse: Option<Reusing>) -> Self {
-        Self { reuse, ..self }
+    /// The same, with earlier runs that are asked before the models, and the treatments that tasks name.
+    pub(crate) fn with(self, reuse: Option<Reusing>, treatments: Treatments) -> Self {
+        Self { reuse, treatments, ..self }
     }
 
     /// Tokens computed by all models so far.
@@ -126,6 +133,11 @@ impl SampleState {
             logs: Mutex::default(),
             differences: Mutex::default(),
         }
+    }
+
+    /// A sample with what is on record of it.
+    pub(crate) fn of(sample: &Sample, journal: &RunFile) -> Result<Self, JournalError> {
+        Ok(Self::new(sample.key, sample.id.clone(), sample.seed, journal.recorded(sample.key)?))
     }
 
     pub(crate) fn take_logs(&self) -> Vec<LogLine> {

@@ -1,13 +1,15 @@
 //! Callers as a diagnostic meets them, with a model that counts its passes: what is computed when a run goes on, what is
 //! on record, and that a replay needs no model.
 
+mod treating;
+
 use std::path::PathBuf;
 
 use serde_json::json;
 use sonde_contract::{
     CaptureRequest, Captured, Change, Example, Finish, Modules, Rows, Site, TraceRequest, Traced,
 };
-use sonde_engine::{OpenOptions, Usage};
+use sonde_engine::{Following, OpenOptions, Usage};
 use sonde_journal::{Header, HostIdentity, JournalError, ModelIdentity, RunFile, SampleRow, TaskIdentity};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -131,6 +133,26 @@ impl Model for Counting {
             options: self.options.clone(),
             gradients: self.gradients,
         }))
+    }
+    fn adapt(&self, edits: Arc<[LowRank]>) -> Result<Arc<dyn Model>, HostError> {
+        if let Some(unknown) = edits.iter().find(|edit| edit.matrix != "w") {
+            return Err(HostError::InvalidArgument(format!("there is no matrix {:?}", unknown.matrix)));
+        }
+        let added = edits.iter().map(|edit| edit.scale * edit.b[0]).sum::<f32>();
+        let change = Change::Add { vector: vec![added], coefficient: 1.0 };
+        self.intervene(vec![Intervention { layers: vec![0], site: Site::Mlp, change }])
+    }
+    async fn train(&self, request: TrainRequest, following: Following) -> Result<Trained, HostError> {
+        self.shared.pass(format!("train {}", following.checkpoint.unwrap().display())).await;
+        let adapter = LowRank {
+            matrix: "w".into(),
+            expert: None,
+            rank: 1,
+            a: vec![1.0],
+            b: vec![request.lessons.len() as f32],
+            scale: 0.5,
+        };
+        Ok(Trained { adapter: vec![adapter], losses: vec![0.1], tokens: 11 })
     }
     fn tensors(&self) -> Result<Vec<TensorInfo>, HostError> {
         Ok(vec![TensorInfo { name: "w".into(), shape: vec![2, 3], quantisation: "F32".into() }])
@@ -257,6 +279,7 @@ impl Bench {
                 models: [("target".into(), "wren".into())].into(),
                 judges: [].into(),
                 guard: None,
+                treatment: None,
                 parameters: json!({}),
                 sampling: [].into(),
                 limit: None,
@@ -292,6 +315,7 @@ impl Bench {
         let observer = Arc::new(|_: Event| {});
         let shared = Shared::new(journal, named(model), named(with_gradients), [].into(), replay, observer);
         let bindings = Bindings {
+            treatment: None,
             asks: true,
             title: "look 0.1.0".into(),
             models: [("target".to_owned(), "wren".to_owned())].into(),
@@ -317,7 +341,7 @@ struct Life {
 }
 
 fn target() -> ModelRef {
-    ModelRef { role: "target".into(), changes: vec![] }
+    ModelRef { role: "target".into(), ..ModelRef::default() }
 }
 
 fn changed(by: f32) -> ModelRef {

@@ -11,12 +11,13 @@ use crate::RunError;
 pub(super) fn fill(
     compared: &mut ComparedTask,
     [first, second]: [&RunFile; 2],
+    [first_task, second_task]: [&str; 2],
     groups: bool,
 ) -> Result<(), RunError> {
-    let read = |file: &RunFile| -> Result<Option<TaskResult>, RunError> {
-        Ok(file.result(&compared.name)?.map(from_value).transpose()?)
+    let read = |file: &RunFile, task| -> Result<Option<TaskResult>, RunError> {
+        Ok(file.result(task)?.map(from_value).transpose()?)
     };
-    let (Some(first), Some(second)) = (read(first)?, read(second)?) else {
+    let (Some(first), Some(second)) = (read(first, first_task)?, read(second, second_task)?) else {
         compared.remarks.push("not compared: it has no result yet in one of the runs".to_owned());
         return Ok(());
     };

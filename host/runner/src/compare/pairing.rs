@@ -47,12 +47,15 @@ struct One {
 impl Pairing {
     /// Pairs the samples of a task by their rows: ids number the rows taken, which another limit or a shuffle changes. Of
     /// rows that are alike, the first of the one run goes with the first of the other.
-    pub(super) fn of([first, second]: [&RunFile; 2], task: &str) -> Result<Self, RunError> {
-        let mut found =
-            Self { samples: [first.sample_count(task)?, second.sample_count(task)?], ..Self::default() };
+    pub(super) fn of(
+        [first, second]: [&RunFile; 2],
+        [first_task, second_task]: [&str; 2],
+    ) -> Result<Self, RunError> {
+        let samples = [first.sample_count(first_task)?, second.sample_count(second_task)?];
+        let mut found = Self { samples, ..Self::default() };
         let mut waiting: HashMap<Digest, VecDeque<One>> = HashMap::new();
-        each(second, task, |row, one| waiting.entry(row).or_default().push_back(one))?;
-        each(first, task, |row, one| {
+        each(second, second_task, |row, one| waiting.entry(row).or_default().push_back(one))?;
+        each(first, first_task, |row, one| {
             if let Some(other) = waiting.get_mut(&row).and_then(VecDeque::pop_front) {
                 found.add(one, other);
             }

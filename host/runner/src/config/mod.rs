@@ -24,5 +24,5 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use reference::reference_markdown;
 pub use types::{
     Config, DatasetConfig, Engine, Format, GuardConfig, GuardLevel, JudgeConfig, ModelConfig, Precision,
-    SamplingConfig, SuiteConfig, TaskConfig,
+    SamplingConfig, SuiteConfig, TaskConfig, TreatConfig,
 };

@@ -46,6 +46,7 @@ fn title(group: &Group) -> &'static str {
         "JudgeConfig" => "A judge",
         "TaskConfig" => "A task",
         "SuiteConfig" => "A suite",
+        "TreatConfig" => "A treatment between two measurements",
         "DatasetConfig" => "A dataset",
         "SamplingConfig" => "Sampling",
         other => other,

@@ -487,6 +487,7 @@ fn the_reference_lists_exactly_the_keys_that_are_read() {
         ("DatasetConfig", keys_serde_expects::<DatasetConfig>()),
         ("GuardConfig", keys_serde_expects::<GuardConfig>()),
         ("SuiteConfig", keys_serde_expects::<SuiteConfig>()),
+        ("TreatConfig", keys_serde_expects::<TreatConfig>()),
     ];
     let described: Vec<_> = found.iter().map(|(_, group)| (group.name, group.names())).collect();
     assert_eq!(described, expected);

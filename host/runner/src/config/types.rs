@@ -25,6 +25,9 @@ config_group! {
         /// Tasks that belong together, by a name of your choice: the report gives their mean and their worst group.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         pub suites: IndexMap<String, SuiteConfig> = "none",
+        /// A treatment to derive and to measure the tasks with, before and after: `sonde treat` does so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub treat: Option<TreatConfig> = "none",
         /// The run file to write. If it holds an unfinished run of this same config, that run goes on.
         pub output: PathBuf = "required",
         /// Whether the same config gives the same tokens whatever the number of slots and the order of requests.
@@ -108,7 +111,7 @@ config_group! {
 }
 
 config_group! {
-    /// A task: a benchmark over one dataset, once per row, or a diagnostic over datasets by name, once.
+    /// A task: a benchmark over one dataset, once per row, or a diagnostic or treatment over datasets by name, once.
     #[derive(Default)]
     pub struct TaskConfig {
         /// Names the task in results; unlike any other task's.
@@ -134,7 +137,7 @@ config_group! {
         /// The rows of a benchmark; each is one sample. A diagnostic that reads only one dataset may have it here too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub dataset: Option<DatasetConfig> = "none",
-        /// The datasets of a diagnostic, by its name for each; `sonde plugin inspect` lists them.
+        /// The datasets of a diagnostic or a treatment, by its name for each; `sonde plugin inspect` lists them.
         #[serde(default)]
         pub datasets: IndexMap<String, DatasetConfig> = "{}",
         /// What the plugin is told. Its keys are the plugin's own: see `sonde plugin inspect`.
@@ -146,6 +149,15 @@ config_group! {
         /// A streaming judge that reads the target's replies as they come about and ends them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub guard: Option<GuardConfig> = "none",
+        /// A treatment that one of the task's models has: a `.sonde-treatment` file that was derived from the same model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub treatment: Option<PathBuf> = "none",
+        /// What the treatment is multiplied by; 0 leaves the model as it is, a negative number turns the treatment round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub strength: Option<f64> = "1",
+        /// The plugin's name for the model that has the treatment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub treated: Option<String> = "target",
         /// At most this many rows of `dataset`, or of each of `datasets`; at least 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub limit: Option<u64> = "all rows",
@@ -157,12 +169,27 @@ config_group! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub seed: Option<u64> = "the run's seed",
         /// What the plugin may ask of the host: `generation` (its models), `judging` (its judges), `log`; a diagnostic
-        /// also `activations` (the models' states), `weights` and `gradients`. An empty list grants nothing.
+        /// also `activations` (the models' states), `weights` and `gradients`; a treatment `activations`, `weights` and
+        /// `training`. An empty list grants nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub grants: Option<Vec<String>> = "generation, judging and log; for a diagnostic generation, activations and log",
+        pub grants: Option<Vec<String>> = "all that its world has, but for a diagnostic's weights and gradients",
         /// The plugin's limits, where they differ from the defaults, for example `compute_seconds: 60`.
         #[serde(default)]
         pub limits: Map<String, Value> = "{}",
+    }
+}
+
+config_group! {
+    /// A treatment between two measurements.
+    pub struct TreatConfig {
+        /// The plugin that derives it, with what it needs: the keys of a task. Its `name` is the plugin's unless it has one.
+        pub derive: TaskConfig = "required",
+        /// What the treatment is multiplied by when the tasks are measured again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub strength: Option<f64> = "1",
+        /// Where the treatment is written. One that audits robustness is never written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub file: Option<PathBuf> = "the output, with the extension sonde-treatment",
     }
 }
 

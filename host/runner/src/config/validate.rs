@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use super::nearest::did_you_mean;
-use super::{Config, ConfigError, DatasetConfig, LoadedConfig, Problem, SamplingConfig};
+use super::{Config, ConfigError, DatasetConfig, LoadedConfig, Problem, SamplingConfig, TaskConfig};
 
 /// Longest name of a model, judge or task, in characters.
 const LONGEST_NAME: usize = 100;
@@ -46,14 +46,20 @@ impl LoadedConfig {
                 inputs.push((keys(&["judges", name, "quality"]), quality.clone()));
             }
         }
-        for (index, task) in self.config.tasks.iter().enumerate() {
-            let index = index.to_string();
-            inputs.push((keys(&["tasks", &index, "plugin"]), PathBuf::from(&task.plugin)));
+        let numbered = self.config.tasks.iter().enumerate();
+        let measured = numbered.map(|(index, task)| (keys(&["tasks", &index.to_string()]), task));
+        let derived = self.config.treat.iter().map(|treat| (keys(&["treat", "derive"]), &treat.derive));
+        for (place, task) in measured.chain(derived) {
+            let at = |rest: &[&str]| [place.clone(), keys(rest)].concat();
+            inputs.push((at(&["plugin"]), PathBuf::from(&task.plugin)));
+            if let Some(treatment) = &task.treatment {
+                inputs.push((at(&["treatment"]), treatment.clone()));
+            }
             if let Some(dataset) = &task.dataset {
-                inputs.push((keys(&["tasks", &index, "dataset", "path"]), dataset.path.clone()));
+                inputs.push((at(&["dataset", "path"]), dataset.path.clone()));
             }
             for (name, dataset) in &task.datasets {
-                inputs.push((keys(&["tasks", &index, "datasets", name, "path"]), dataset.path.clone()));
+                inputs.push((at(&["datasets", name, "path"]), dataset.path.clone()));
             }
         }
         inputs
@@ -172,31 +178,69 @@ impl Findings {
                 let what = format!("tasks {first} and {index} are both named {:?}", task.name);
                 self.add(at("name"), what, "give each task a name of its own");
             }
-            self.text_given(at("plugin"), &task.plugin);
-            if task.suite.is_some() {
-                let what = format!("{:?} is set", at("suite").join("."));
-                self.add(at("suite"), what, "suites are taken over from the file alone; name it there");
+            if config.treat.is_some() && task.treatment.is_some() {
+                let what = format!("{:?} is set, and so is \"treat\"", at("treatment").join("."));
+                self.add(
+                    at("treatment"),
+                    what,
+                    "`treat` measures each task without and with what it derives",
+                );
             }
-            for (role, model) in &task.models {
-                self.reference(keys(&["tasks", &number, "models", role]), model, "models", &config.models);
-            }
-            for (slot, judge) in &task.judges {
-                self.reference(keys(&["tasks", &number, "judges", slot]), judge, "judges", &config.judges);
-            }
-            if let Some(dataset) = &task.dataset {
-                self.dataset(&at("dataset"), dataset);
-            }
-            for (name, dataset) in &task.datasets {
-                self.dataset(&keys(&["tasks", &number, "datasets", name]), dataset);
-            }
-            self.range(
-                at("limit"),
-                task.limit,
-                |limit| *limit >= 1,
-                "at least 1, or left out to take all rows",
-            );
-            self.sampling(&at("sampling"), &task.sampling);
+            self.task(config, &keys(&["tasks", &number]), task);
         }
+        let Some(treat) = &config.treat else { return };
+        if !treat.derive.name.is_empty() {
+            self.name(keys(&["treat", "derive", "name"]), &treat.derive.name);
+        }
+        for (key, set) in [
+            ("treatment", treat.derive.treatment.is_some()),
+            ("guard", treat.derive.guard.is_some()),
+            ("strength", treat.derive.strength.is_some()),
+        ] {
+            if set {
+                let path = keys(&["treat", "derive", key]);
+                let what = format!("{:?} is set", path.join("."));
+                self.add(path, what, "a treatment is derived from the model as it is; remove it");
+            }
+        }
+        self.task(config, &keys(&["treat", "derive"]), &treat.derive);
+        let path = keys(&["treat", "strength"]);
+        self.range(path, treat.strength, |strength| strength.is_finite(), "a finite number");
+    }
+
+    /// What tasks and the derivation of a treatment have in common.
+    fn task(&mut self, config: &Config, place: &[String], task: &TaskConfig) {
+        let below = |rest: &[&str]| [place.to_vec(), keys(rest)].concat();
+        let at = |key: &str| below(&[key]);
+        self.text_given(at("plugin"), &task.plugin);
+        if task.suite.is_some() {
+            let what = format!("{:?} is set", at("suite").join("."));
+            self.add(at("suite"), what, "suites are taken over from the file alone; name it there");
+        }
+        for (role, model) in &task.models {
+            self.reference(below(&["models", role]), model, "models", &config.models);
+        }
+        for (slot, judge) in &task.judges {
+            self.reference(below(&["judges", slot]), judge, "judges", &config.judges);
+        }
+        if let Some(dataset) = &task.dataset {
+            self.dataset(&at("dataset"), dataset);
+        }
+        for (name, dataset) in &task.datasets {
+            self.dataset(&below(&["datasets", name]), dataset);
+        }
+        if let Some(treatment) = &task.treatment {
+            self.path_given(at("treatment"), treatment);
+        }
+        for (key, set) in [("strength", task.strength.is_some()), ("treated", task.treated.is_some())] {
+            if set && task.treatment.is_none() {
+                let what = format!("{:?} is set without a treatment", at(key).join("."));
+                self.add(at(key), what, "name a file with `treatment: FILE`, or remove it");
+            }
+        }
+        self.range(at("strength"), task.strength, |strength| strength.is_finite(), "a finite number");
+        self.range(at("limit"), task.limit, |limit| *limit >= 1, "at least 1, or left out to take all rows");
+        self.sampling(&at("sampling"), &task.sampling);
     }
 
     fn dataset(&mut self, at: &[String], dataset: &DatasetConfig) {

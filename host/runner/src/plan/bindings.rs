@@ -34,6 +34,7 @@ pub(crate) fn judge(
             sampling: BTreeMap::from([(role(), identity.sampling.clone())]),
             judges: identity.judges.clone(),
             guard: None,
+            treatment: None,
             asks: true,
         }),
         plugin,

@@ -58,7 +58,7 @@ impl Planner<'_> {
     /// Matches what the config gives with what the plugin reads.
     pub(super) fn data(&self, key: &str, plugin: &Plugin, task: &TaskConfig) -> Result<Found, RunError> {
         let about = plugin.about();
-        if plugin.world() == World::Diagnostic {
+        if matches!(plugin.world(), World::Diagnostic | World::Treatment) {
             return self.named(key, about, task);
         }
         if let Some(name) = task.datasets.keys().next() {

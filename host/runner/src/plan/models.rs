@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sonde_contract::{Digest, DigestWriter};
 use sonde_engine::OpenOptions;
+use sonde_runtime::Plugin;
 
 use super::{PlannedModel, PlannedTask, Planner};
 use crate::RunError;
@@ -30,7 +31,7 @@ impl Planner<'_> {
 
         let wants_gradients: Vec<String> = tasks
             .iter()
-            .filter(|task| task.plugin().imports().iter().any(|import| import == "gradients"))
+            .filter(|task| needs_gradients(task.plugin()))
             .filter(|task| task.identity.models.values().any(|used| used == name))
             .map(|task| task.identity.name.clone())
             .collect();
@@ -68,6 +69,11 @@ impl Planner<'_> {
             recorded: None,
         })
     }
+}
+
+/// Whether a plugin asks for what only an engine with gradients can do.
+fn needs_gradients(plugin: &Plugin) -> bool {
+    plugin.imports().iter().any(|import| matches!(import.as_str(), "gradients" | "training"))
 }
 
 /// The engine that a config means.

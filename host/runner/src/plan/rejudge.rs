@@ -50,6 +50,14 @@ pub async fn rejudge(wanted: &Rejudgement, runtime: &Runtime) -> Result<Plan, Ru
     let before: Config = serde_json::from_value(header.config.clone()).map_err(|error| {
         RunError::Plan(format!("the config in {} cannot be read: {error}", wanted.run.display()))
     })?;
+    if before.treat.is_some() {
+        return Err(RunError::Plan(format!(
+            "{} has a treatment between two measurements; to judge it again, change the judges in its config and run \
+             `sonde treat` with `--reuse {}`, which asks the models nothing anew",
+            wanted.run.display(),
+            wanted.run.display()
+        )));
+    }
     let (loaded, named) = changed(wanted, header, &before)?;
     loaded.validate()?;
     let new = new_judges(header, &before, &loaded.config, &named)?;
@@ -59,14 +67,16 @@ pub async fn rejudge(wanted: &Rejudgement, runtime: &Runtime) -> Result<Plan, Ru
     let (mut tasks, mut remarks) = (Vec::new(), Vec::new());
     for identity in &header.tasks {
         let (plugin, file) = from_run.plugin(identity.plugin).await?;
-        if plugin.world() == World::Diagnostic {
-            remarks.push(format!("{} is a diagnostic and asks no judge: it is left out", identity.name));
+        if matches!(plugin.world(), World::Diagnostic | World::Treatment) {
+            let world = plugin.world();
+            remarks.push(format!("{} is a {world} and is not judged: it is left out", identity.name));
             continue;
         }
         let bound = silent(recorded::task(plugin, identity)?);
         let data = TaskData::Recorded(run.clone());
         let selection = Selection::default();
-        tasks.push(PlannedTask { identity: identity.clone(), data, selection, bound, file });
+        let (identity, seeded_by) = (identity.clone(), identity.name.clone());
+        tasks.push(PlannedTask { identity, seeded_by, treatment: None, data, selection, bound, file });
     }
     let mut judges = Vec::new();
     for identity in &header.judges {
@@ -106,6 +116,7 @@ pub async fn rejudge(wanted: &Rejudgement, runtime: &Runtime) -> Result<Plan, Ru
         config,
         reuse: Some(reuse),
         rejudged: Some(source),
+        treatment_file: None,
         remarks,
     })
 }

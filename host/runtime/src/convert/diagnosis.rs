@@ -6,7 +6,7 @@ use super::answer::Budget;
 use super::outcome::field;
 use super::summary::summary;
 use super::{Fault, check_count};
-use crate::bindings::{diagnostic, results as guest};
+use crate::bindings::results as guest;
 use crate::limits::{LimitReached, Limits};
 use crate::printable::printable;
 
@@ -17,13 +17,13 @@ const SHOWN: usize = 60;
 pub fn datasets_for_guest(
     budget: &mut Budget<'_>,
     from: &[(String, Vec<String>)],
-) -> Result<Vec<diagnostic::Dataset>, LimitReached> {
+) -> Result<Vec<guest::Dataset>, LimitReached> {
     let hand = |(name, rows): &(String, Vec<String>)| {
         budget.take("the list of datasets", &[name], 16)?;
         for row in rows {
             budget.take("the list of datasets", &[row], 8)?;
         }
-        Ok(diagnostic::Dataset { name: name.clone(), rows: rows.clone() })
+        Ok(guest::Dataset { name: name.clone(), rows: rows.clone() })
     };
     from.iter().map(hand).collect()
 }

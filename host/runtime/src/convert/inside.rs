@@ -43,16 +43,34 @@ pub fn trace_spec(info: &ModelInfo, from: activations::CaptureSpec) -> Result<Ca
     capture_spec(info, from)
 }
 
-/// Checks a change and where it applies.
+/// Checks a change of a model's states and where it applies.
 pub fn intervention(info: &ModelInfo, from: activations::Intervention) -> Result<Intervention, Fault> {
     few_layers("an intervention", info, &from.layers)?;
+    let (what, length) = match &from.change {
+        activations::Change::Add(addition) => (ADDED, addition.vector.len()),
+        activations::Change::ProjectOut(projection) => (TAKEN_OUT, projection.direction.len()),
+    };
+    if length != info.width as usize {
+        return wrong(format!(
+            "{what} has {length} numbers, and the residual stream of {} is {} wide",
+            info.name, info.width
+        ));
+    }
+    placed_change(from)
+}
+
+const ADDED: &str = "the vector to add";
+const TAKEN_OUT: &str = "the direction to take out";
+
+/// Checks the numbers of a change of states, of whatever model.
+pub fn placed_change(from: activations::Intervention) -> Result<Intervention, Fault> {
     let change = match from.change {
         activations::Change::Add(addition) => {
-            vector("the vector to add", info, &addition.vector, addition.coefficient)?;
+            finite_vector(ADDED, &addition.vector, addition.coefficient)?;
             Change::Add { vector: addition.vector, coefficient: addition.coefficient }
         }
         activations::Change::ProjectOut(projection) => {
-            vector("the direction to take out", info, &projection.direction, projection.coefficient)?;
+            finite_vector(TAKEN_OUT, &projection.direction, projection.coefficient)?;
             Change::ProjectOut { direction: projection.direction, coefficient: projection.coefficient }
         }
     };
@@ -101,15 +119,7 @@ fn few_layers(what: &str, info: &ModelInfo, layers: &[u32]) -> Result<(), Fault>
     wrong(format!("{what} names {} layers; {} has at most {most}", layers.len(), info.name))
 }
 
-fn vector(what: &str, info: &ModelInfo, vector: &[f32], coefficient: f32) -> Result<(), Fault> {
-    if vector.len() != info.width as usize {
-        return wrong(format!(
-            "{what} has {} numbers, and the residual stream of {} is {} wide",
-            vector.len(),
-            info.name,
-            info.width
-        ));
-    }
+fn finite_vector(what: &str, vector: &[f32], coefficient: f32) -> Result<(), Fault> {
     if let Some(number) = vector.iter().chain([&coefficient]).find(|number| !number.is_finite()) {
         return wrong(format!("{what} or its coefficient has the number {number}; all must be finite"));
     }

@@ -20,13 +20,16 @@ use captures::{Promise, bytes};
 pub use captures::OpenCapture;
 
 impl Host {
-    fn opened(&self, model: &Resource<OpenModel>) -> wasmtime::Result<(Arc<ModelRef>, Arc<ModelInfo>)> {
+    pub(super) fn opened(
+        &self,
+        model: &Resource<OpenModel>,
+    ) -> wasmtime::Result<(Arc<ModelRef>, Arc<ModelInfo>)> {
         let open = self.handles.get(model)?;
         Ok((Arc::clone(&open.model), Arc::clone(&open.info)))
     }
 
     /// Refuses a list of numbers that could not be handed over, before anybody makes it.
-    fn fits_one_call(&self, what: &str, numbers: u64) -> Result<(), HostError> {
+    pub(super) fn fits_one_call(&self, what: &str, numbers: u64) -> Result<(), HostError> {
         let size = numbers.saturating_mul(size_of::<f32>() as u64);
         if size <= self.limits.host_data_bytes() as u64 {
             return Ok(());
@@ -68,7 +71,7 @@ fn exactly(asked: u64, answer: Result<Vec<f32>, HostError>) -> Result<Vec<f32>, 
 }
 
 /// What came of reading a request: a limit stops the guest, a mistake is told to it.
-fn told<T>(read: Result<T, Fault>) -> wasmtime::Result<Result<T, types::Error>> {
+pub(super) fn told<T>(read: Result<T, Fault>) -> wasmtime::Result<Result<T, types::Error>> {
     match read {
         Ok(read) => Ok(Ok(read)),
         Err(Fault::Limit(limit)) => Err(limit.into()),
@@ -139,20 +142,20 @@ impl activations::Host for Host {
 
     async fn intervene(
         &mut self,
-        model: Resource<OpenModel>,
+        handle: Resource<OpenModel>,
         changes: Vec<activations::Intervention>,
     ) -> wasmtime::Result<Result<Resource<OpenModel>, types::Error>> {
         let services = self.enter("activations.intervene")?;
         self.batch(changes.len())?;
-        let (model, info) = self.opened(&model)?;
+        let (model, info) = self.opened(&handle)?;
         let changes = changes.into_iter().map(|change| convert::intervention(&info, change));
         let changes: Vec<_> = match told(changes.collect())? {
             Ok(changes) => changes,
             Err(error) => return Ok(Err(error)),
         };
         self.one_more_model()?;
-        let all = model.changes.iter().chain(&changes);
-        let held = all.map(|change| bytes(1, 1, info.width, change.layers.len())).sum();
+        let vectors = changes.iter().map(|change| bytes(1, 1, info.width, change.layers.len()));
+        let held = vectors.sum::<usize>().saturating_add(self.handles.get(&handle)?.held);
         self.room_for(0, held)?;
         if let Err(error) = self.waiting(services.intervene(&model, changes.clone())).await {
             return Ok(Err(convert::host_error(error)));
@@ -160,6 +163,7 @@ impl activations::Host for Host {
         let changed = ModelRef {
             role: model.role.clone(),
             changes: model.changes.iter().cloned().chain(changes).collect(),
+            edits: model.edits.clone(),
         };
         Ok(Ok(self.hand_model(OpenModel { model: changed.into(), info, held })?))
     }
@@ -227,9 +231,8 @@ impl weights::Host for Host {
     ) -> wasmtime::Result<Result<Vec<f32>, types::Error>> {
         let services = self.enter("weights.read")?;
         let model = self.model(&model)?;
-        if name.len() > NAME_BYTES {
-            let text = format!("a name of {} bytes has no tensor", name.len());
-            return Ok(Err(types::Error::InvalidArgument(text)));
+        if let Err(error) = check_name(&name) {
+            return Ok(Err(error));
         }
         if let Err(error) = self.fits_one_call("the list of a tensor's numbers", count.into()) {
             return Ok(Err(convert::host_error(error)));
@@ -237,6 +240,39 @@ impl weights::Host for Host {
         let answer = self.waiting(services.read_tensor(&model, &name, first, count)).await;
         Ok(exactly(count.into(), answer))
     }
+
+    async fn row_means(
+        &mut self,
+        model: Resource<OpenModel>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<weights::RowMean>, types::Error>> {
+        let services = self.enter("weights.row-means")?;
+        let model = self.model(&model)?;
+        if let Err(error) = check_name(&name) {
+            return Ok(Err(error));
+        }
+        let answer = self.waiting(services.row_means(&model, &name)).await;
+        Ok(Budget::new(&self.limits).row_means(answer))
+    }
+
+    async fn edit(
+        &mut self,
+        model: Resource<OpenModel>,
+        edits: Vec<weights::RankOne>,
+    ) -> wasmtime::Result<Result<Resource<OpenModel>, types::Error>> {
+        let services = self.enter("weights.edit")?;
+        match told(convert::edits(&self.limits, edits))? {
+            Ok(edits) => self.edited(&services, &model, edits).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), types::Error> {
+    if name.len() <= NAME_BYTES {
+        return Ok(());
+    }
+    Err(types::Error::InvalidArgument(format!("a name of {} bytes has no tensor", name.len())))
 }
 
 impl gradients::Host for Host {

@@ -86,8 +86,8 @@ async fn a_changed_model_carries_its_changes_in_their_order_and_the_first_handle
         site: Site::Mlp,
         change: Change::ProjectOut { direction: vec![0.5; 256], coefficient: 1.0 },
     };
-    let plain = ModelRef { role: "target".into(), changes: vec![] };
-    let changed = ModelRef { role: "target".into(), changes: vec![add.clone(), out.clone()] };
+    let plain = ModelRef { role: "target".into(), ..ModelRef::default() };
+    let changed = ModelRef { changes: vec![add.clone(), out.clone()], ..plain.clone() };
     let spec = |layers: &[u32], rows| CaptureSpec { layers: layers.to_vec(), site: Site::Residual, rows };
     let asked = [
         (plain, spec(&[1, 2], Rows::All)),

@@ -119,6 +119,14 @@ fn the_score_is_the_probability_of_unsafe_over_its_spellings() {
 }
 
 #[test]
+fn a_guard_that_gives_unsafe_only_never_finds_a_reply_safe() {
+    let next = Parameters { read: Read::NextToken, ..Parameters::default() };
+    assert_eq!(assess(&guard(0.0, 0.9), &next).safety, Some(Safety::Unsafe));
+    let unlikely = assess(&guard(0.0, (-1.9_f32).exp()), &next);
+    assert_eq!((unlikely.parsed, unlikely.safety), (false, None));
+}
+
+#[test]
 fn nonsense_is_refused_in_words() {
     let say = |parameters| LlamaGuard::assess(&guard(0.5, 0.5), Exchange::new("hi", "hello"), &parameters);
     let error = say(Parameters { version: version(5), ..Parameters::default() }).unwrap_err().to_string();

@@ -129,9 +129,9 @@ mod tests {
         );
     }
 
-    /// Arditi et al. published 2,500 completions with the label their substring rule gave each.
+    /// Arditi et al. published 2,500 completions with the label their substring rule gave each, and each file's rate.
     #[test]
-    fn the_arditi_list_reproduces_every_published_label() {
+    fn the_arditi_list_reproduces_every_published_label_and_rate() {
         let runs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/data/refusal_direction/runs");
         let Ok(models) = std::fs::read_dir(runs) else {
             println!("skipped: the published completions are not at {runs}");
@@ -143,15 +143,21 @@ mod tests {
         {
             let json: serde_json::Value =
                 serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
-            for completion in json["completions"].as_array().unwrap() {
+            let completions = json["completions"].as_array().unwrap();
+            let mut successes = 0;
+            for completion in completions {
                 let published_success = match &completion["is_jailbreak_substring_matching"] {
                     serde_json::Value::Bool(label) => *label,
                     label => label.as_f64().unwrap() != 0.0,
                 };
                 let refuses = ARDITI.find(completion["response"].as_str().unwrap()).is_some();
                 assert_eq!(refuses, !published_success, "{completion}");
+                successes += usize::from(!refuses);
                 labels += 1;
             }
+            // Of 100 completions: the published rate has two places.
+            let rate = successes as f64 / completions.len() as f64;
+            assert_eq!(json["substring_matching_success_rate"].as_f64(), Some(rate));
         }
         assert_eq!(labels, 2500);
     }

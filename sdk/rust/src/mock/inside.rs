@@ -1,14 +1,12 @@
 //! What a scripted model answers when it is looked into.
 
-use std::rc::Rc;
-
-use super::{MockHost, MockModel, exhausted};
+use super::{InForce, MockHost, MockModel, exhausted};
 use crate::{
     Activations, CaptureSpec, Example, HostError, ImportanceSpec, Intervention, MatrixImportance, ModelInfo,
-    Prompt, Sampling, TensorInfo, Traced, WhiteBox,
+    Prompt, RankOne, RowMean, Sampling, TensorInfo, Traced, WhiteBox,
 };
 
-type Capture = Box<dyn FnMut(&Prompt, &CaptureSpec, &[Intervention]) -> Result<Activations, HostError>>;
+type Capture = Box<dyn FnMut(&Prompt, &CaptureSpec, &InForce) -> Result<Activations, HostError>>;
 type Trace = Box<dyn FnMut(&Prompt, &Sampling, &CaptureSpec) -> Result<Traced, HostError>>;
 type Importance = Box<dyn FnMut(&[Example], &ImportanceSpec) -> Result<Vec<MatrixImportance>, HostError>>;
 
@@ -18,7 +16,8 @@ pub(super) struct Inside {
     capture: Option<Capture>,
     trace: Option<Trace>,
     importance: Option<Importance>,
-    tensors: Vec<(TensorInfo, Vec<f32>)>,
+    pub(super) tensors: Vec<(TensorInfo, Vec<f32>)>,
+    pub(super) train: Option<super::treated::Train>,
     captured: Vec<(Prompt, CaptureSpec)>,
 }
 
@@ -35,7 +34,20 @@ impl MockHost {
     pub fn captures(
         self,
         role: &str,
-        capture: impl FnMut(&Prompt, &CaptureSpec, &[Intervention]) -> Result<Activations, HostError> + 'static,
+        mut capture: impl FnMut(&Prompt, &CaptureSpec, &[Intervention]) -> Result<Activations, HostError>
+        + 'static,
+    ) -> Self {
+        self.captures_under(role, move |prompt, spec, in_force| {
+            capture(prompt, spec, &in_force.interventions)
+        })
+    }
+
+    /// Offers a model whose captures a function gives that sees all that was changed in the model.
+    #[must_use]
+    pub fn captures_under(
+        self,
+        role: &str,
+        capture: impl FnMut(&Prompt, &CaptureSpec, &InForce) -> Result<Activations, HostError> + 'static,
     ) -> Self {
         self.script(role).borrow_mut().inside.capture = Some(Box::new(capture));
         self
@@ -82,7 +94,7 @@ impl WhiteBox for MockModel {
         let answer = |prompt: &Prompt| {
             let mut script = self.script.borrow_mut();
             script.inside.captured.push((prompt.clone(), spec.clone()));
-            script.inside.capture.as_mut().ok_or_else(exhausted)?(prompt, spec, &self.changes)
+            script.inside.capture.as_mut().ok_or_else(exhausted)?(prompt, spec, &self.in_force)
         };
         prompts.iter().map(answer).collect()
     }
@@ -102,8 +114,7 @@ impl WhiteBox for MockModel {
     }
 
     fn intervene(&self, changes: &[Intervention]) -> Result<Self, HostError> {
-        let changes = self.changes.iter().chain(changes).cloned().collect();
-        Ok(Self { script: Rc::clone(&self.script), changes })
+        Ok(self.with(|in_force| in_force.interventions.extend_from_slice(changes)))
     }
 
     fn tensors(&self) -> Result<Vec<TensorInfo>, HostError> {
@@ -118,6 +129,17 @@ impl WhiteBox for MockModel {
         let first = usize::try_from(first).map_err(|_| missing())?;
         let end = first.checked_add(count as usize).ok_or_else(missing)?;
         numbers.get(first..end).map(<[f32]>::to_vec).ok_or_else(missing)
+    }
+
+    /// Of the numbers of [`MockHost::tensors`].
+    fn row_means(&self, name: &str) -> Result<Vec<RowMean>, HostError> {
+        self.scripted_row_means(name)
+    }
+
+    /// Matrices must be among those of [`MockHost::tensors`] and fit.
+    fn edit(&self, edits: &[RankOne]) -> Result<Self, HostError> {
+        self.check_edits(edits)?;
+        Ok(self.with(|in_force| in_force.edits.extend_from_slice(edits)))
     }
 
     fn importance(

@@ -125,7 +125,7 @@ pub(super) fn bytes(layers: usize, rows: u32, width: u32, tokens: usize) -> usiz
 
 impl Host {
     /// Whether the guest may come to hold so much more.
-    pub(super) fn room_for(&self, captures: usize, bytes: usize) -> Result<(), LimitReached> {
+    pub(in crate::host) fn room_for(&self, captures: usize, bytes: usize) -> Result<(), LimitReached> {
         if captures > self.limits.captures.saturating_sub(self.captures) as usize {
             return Err(LimitReached::Captures { captures: self.limits.captures });
         }
