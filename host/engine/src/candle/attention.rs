@@ -4,7 +4,8 @@
 use candle_core::{Result, Tensor};
 
 use super::description::Description;
-use super::operations::{cap, cap_back, softmax, softmax_back};
+use super::operations::{cap, cap_back, scaled, softmax, softmax_back};
+use super::positions::Positions;
 
 /// Queries `[heads, tokens, width]`, keys and values `[key heads, all, width]` of a sequence, positions turned.
 pub(crate) struct Attention<'a> {
@@ -12,8 +13,8 @@ pub(crate) struct Attention<'a> {
     pub queries: Tensor,
     pub keys: Tensor,
     pub values: Tensor,
-    /// `[tokens, all]`
-    pub mask: Option<Tensor>,
+    pub positions: &'a Positions,
+    pub slides: bool,
 }
 
 /// What each token looks at, heads that share a key head as rows of one product.
@@ -28,15 +29,12 @@ struct Weights {
 impl Attention<'_> {
     fn weights(&self) -> Result<Weights> {
         let (heads, tokens, width) = self.queries.dims3()?;
-        let (key_heads, all, _) = self.keys.dims3()?;
+        let key_heads = self.keys.dim(0)?;
         let together = heads * tokens / key_heads;
-        let queries = (&self.queries * self.about.attention_scale)?.reshape((key_heads, together, width))?;
+        let queries =
+            scaled(&self.queries, self.about.attention_scale)?.reshape((key_heads, together, width))?;
         let capped = cap(queries.matmul(&self.keys.transpose(1, 2)?)?, self.about.attention_cap)?;
-        let mut scores = capped.reshape((heads, tokens, all))?;
-        if let Some(mask) = &self.mask {
-            scores = scores.broadcast_add(mask)?;
-        }
-        let weights = softmax(&scores)?.reshape((key_heads, together, all))?;
+        let weights = softmax(&capped, |row| self.positions.sees(self.slides, row % tokens))?;
         Ok(Weights { queries, capped, weights })
     }
 
@@ -57,7 +55,7 @@ impl Attention<'_> {
         let of_values = weights.transpose(1, 2)?.matmul(&gradient)?;
         let of_weights = gradient.matmul(&self.values.transpose(1, 2)?)?;
         let of_scores = cap_back(&capped, self.about.attention_cap, softmax_back(&weights, &of_weights)?)?;
-        let of_queries = (of_scores.matmul(&self.keys)? * self.about.attention_scale)?;
+        let of_queries = scaled(&of_scores.matmul(&self.keys)?, self.about.attention_scale)?;
         let of_keys = of_scores.transpose(1, 2)?.matmul(&queries)?;
         let of_queries = of_queries.reshape((heads, tokens, width))?;
         let tokens_first = |gradient: Tensor| gradient.transpose(0, 1)?.contiguous();

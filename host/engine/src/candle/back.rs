@@ -9,7 +9,7 @@ use sonde_contract::Site;
 use super::block::{Block, Place, States, attention};
 use super::changes::Changes;
 use super::names::Module;
-use super::operations::{gated_back, rms_norm_back, rotate};
+use super::operations::{gated_back, rms_norm_back, rotate, sum};
 use super::tape::Beside;
 
 /// What the way back through a block is computed with.
@@ -31,9 +31,11 @@ impl Back<'_> {
         let of_raw = self.norm_if(&states.raw_mlp, block.after_mlp.as_ref(), of_added)?;
         let of_inner = self.product(Module::Down, &states.inner, &of_raw)?;
         let (of_gate, of_up) = gated_back(&states.gate, &states.up, place.about.activation, &of_inner)?;
-        let of_normed = (self.product(Module::Gate, &states.mlp_normed, &of_gate)?
-            + self.product(Module::Up, &states.mlp_normed, &of_up)?)?;
-        let gradient = (gradient + self.norm(&states.middle, &block.mlp_norm, &of_normed)?)?;
+        let of_normed = sum(
+            &self.product(Module::Gate, &states.mlp_normed, &of_gate)?,
+            &self.product(Module::Up, &states.mlp_normed, &of_up)?,
+        )?;
+        let gradient = sum(&gradient, &self.norm(&states.middle, &block.mlp_norm, &of_normed)?)?;
 
         let of_added = changes.back(Site::Attention, place.block, gradient.clone())?;
         let of_raw = self.norm_if(&states.raw_attention, block.after_attention.as_ref(), of_added)?;
@@ -49,10 +51,10 @@ impl Back<'_> {
                 continue;
             }
             let one = self.product(module, normed, &gradient)?;
-            of_normed = Some(of_normed.map_or_else(|| Ok(one.clone()), |others| others + &one)?);
+            of_normed = Some(of_normed.map_or_else(|| Ok(one.clone()), |others| sum(&others, &one))?);
         }
         let Some(of_normed) = of_normed else { return Ok(None) };
-        (gradient + self.norm(&states.entering, &block.attention_norm, &of_normed)?).map(Some)
+        sum(&gradient, &self.norm(&states.entering, &block.attention_norm, &of_normed)?).map(Some)
     }
 
     fn norm(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
@@ -87,11 +89,11 @@ impl Back<'_> {
         let number = self.place.block;
         let mut of_input = gradient.matmul(&self.block.module(module).matrix.dense()?)?;
         if let Some(pair) = self.changes.beside(number, module) {
-            of_input = (of_input + pair.back(gradient)?)?;
+            of_input = sum(&of_input, &pair.back(gradient)?)?;
         }
         match self.beside.back((number, module), x, gradient)? {
             None => Ok(of_input),
-            Some(more) => of_input + more,
+            Some(more) => sum(&of_input, &more),
         }
     }
 }

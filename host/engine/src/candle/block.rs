@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::description::Description;
 use super::matrix::Matrix;
 use super::names::Module;
-use super::operations::{gated, rms_norm, rotate};
+use super::operations::{add_to_rows, gated, rms_norm, rotate, sum};
 use super::positions::Positions;
 use super::transformer::Pass;
 
@@ -157,7 +157,7 @@ impl Block {
         let raw_attention = self.product(Module::Output, &attended.mixed, place, pass)?;
         let added = norm_if(&raw_attention, self.after_attention.as_ref())?;
         let Some(added) = pass.at(Site::Attention, number, added)? else { return Ok(None) };
-        let middle = (&entering + added)?;
+        let middle = sum(&entering, &added)?;
 
         let mlp_normed = norm(&middle, &self.mlp_norm)?;
         let gate = self.product(Module::Gate, &mlp_normed, place, pass)?;
@@ -166,7 +166,7 @@ impl Block {
         let raw_mlp = self.product(Module::Down, &inner, place, pass)?;
         let added = norm_if(&raw_mlp, self.after_mlp.as_ref())?;
         let Some(added) = pass.at(Site::Mlp, number, added)? else { return Ok(None) };
-        let leaving = (&middle + added)?;
+        let leaving = sum(&middle, &added)?;
         let Attended { raw_queries, raw_keys, queries, keys, values, mixed } = attended;
         let states = States {
             entering,
@@ -213,8 +213,8 @@ impl Block {
                 let (all_keys, all_values) =
                     cache.extend(place.block, &keys.transpose(0, 1)?, &values.transpose(0, 1)?)?;
                 let queries = queries.transpose(0, 1)?.contiguous()?;
-                let mask = positions.mask(place.slides(), tokens)?;
-                Attention { about, queries, keys: all_keys, values: all_values, mask }.mixed()?
+                let slides = place.slides();
+                Attention { about, queries, keys: all_keys, values: all_values, positions, slides }.mixed()?
             }
         };
         Ok(Attended { raw_queries, raw_keys, queries, keys, values, mixed })
@@ -225,14 +225,14 @@ impl Block {
         let linear = self.module(module);
         let mut product = linear.matrix.apply(x)?;
         if let Some(pair) = pass.changes.beside(place.block, module) {
-            product = (product + pair.apply(x)?)?;
+            product = sum(&product, &pair.apply(x)?)?;
         }
         if let Some(beside) = pass.beside
             && let Some(more) = beside.there((place.block, module), x)?
         {
-            product = (product + more)?;
+            product = sum(&product, &more)?;
         }
-        linear.bias.as_ref().map_or(Ok(product.clone()), |bias| product.broadcast_add(bias))
+        linear.bias.as_ref().map_or(Ok(product.clone()), |bias| add_to_rows(&product, bias))
     }
 }
 
@@ -251,6 +251,7 @@ pub(crate) fn attention<'a>(
         queries: heads_first(queries)?,
         keys: heads_first(keys)?,
         values: heads_first(values)?,
-        mask: place.positions.mask(place.slides(), tokens)?,
+        positions: place.positions,
+        slides: place.slides(),
     })
 }

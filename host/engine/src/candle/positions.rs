@@ -1,4 +1,6 @@
-//! What depends on the tokens' positions alone: the angles of the rotary embedding, and the masks of attention.
+//! What depends on the tokens' positions alone: the angles of the rotary embedding, and what attention sees.
+
+use std::ops::Range;
 
 use candle_core::{Device, Result, Tensor};
 
@@ -14,10 +16,12 @@ pub(crate) struct Angles {
 pub(crate) struct Positions {
     /// Tokens of each sequence.
     lengths: Vec<usize>,
+    /// Tokens before the first.
+    before: usize,
+    /// Tokens that a sliding block sees.
+    window: usize,
     angles: Angles,
     sliding_angles: Option<Angles>,
-    mask: Option<Tensor>,
-    sliding_mask: Option<Tensor>,
 }
 
 impl Positions {
@@ -34,14 +38,12 @@ impl Positions {
     fn of(description: &Description, before: usize, lengths: Vec<usize>) -> Result<Self> {
         let positions: Vec<usize> = lengths.iter().flat_map(|length| before..before + length).collect();
         let angles = |rope: &Rope| angles(&frequencies(rope, description.head_width), &positions);
-        let slides = description.sliding.contains(&true);
-        let longest = lengths.iter().copied().max().unwrap_or(0);
         Ok(Self {
             angles: angles(&description.rope)?,
             sliding_angles: description.sliding_rope.as_ref().map(angles).transpose()?,
-            mask: mask(before, longest, usize::MAX)?,
-            sliding_mask: if slides { mask(before, longest, description.window)? } else { None },
+            before,
             lengths,
+            window: description.window,
         })
     }
 
@@ -58,15 +60,11 @@ impl Positions {
         self.sliding_angles.as_ref().filter(|_| slides).unwrap_or(&self.angles)
     }
 
-    /// Minus infinity where a token of a sequence of so many must not look; `None` if it may look everywhere.
-    pub(crate) fn mask(&self, slides: bool, tokens: usize) -> Result<Option<Tensor>> {
-        let mask = if slides { self.sliding_mask.as_ref() } else { self.mask.as_ref() };
-        let cut = |mask: &Tensor| {
-            let (longest, all) = mask.dims2()?;
-            // Whole sequences alone differ in length, and they begin at the first token.
-            mask.narrow(0, 0, tokens)?.narrow(1, 0, all - (longest - tokens))
-        };
-        mask.map(cut).transpose()
+    /// Which tokens a sequence's token looks at, given its place in the piece: those up to itself, and as many before it
+    /// as the window lets it see.
+    pub(crate) fn sees(&self, slides: bool, token: usize) -> Range<usize> {
+        let end = self.before + token + 1;
+        if slides { end.saturating_sub(self.window)..end } else { 0..end }
     }
 }
 
@@ -111,50 +109,31 @@ fn angles(frequencies: &[f32], positions: &[usize]) -> Result<Angles> {
     })
 }
 
-/// Token i sees the tokens j ≤ i that are fewer than `window` before it.
-fn mask(before: usize, tokens: usize, window: usize) -> Result<Option<Tensor>> {
-    let all = before + tokens;
-    if tokens == 1 && all <= window {
-        return Ok(None);
-    }
-    let mut values = Vec::with_capacity(tokens * all);
-    for token in before..all {
-        let sees = |other: usize| other <= token && token - other < window;
-        values.extend((0..all).map(|other| if sees(other) { 0.0 } else { f32::NEG_INFINITY }));
-    }
-    Tensor::from_vec(values, (tokens, all), &Device::Cpu).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_window_hides_what_lies_too_far_back() {
-        let visible = |before, tokens, window| {
-            let rows: Vec<Vec<f32>> = mask(before, tokens, window).unwrap().unwrap().to_vec2().unwrap();
-            rows.into_iter()
-                .map(|row| row.into_iter().map(|value| u8::from(value == 0.0)).collect())
-                .collect()
-        };
-        let found: Vec<Vec<u8>> = visible(0, 3, usize::MAX);
-        assert_eq!(found, [[1, 0, 0], [1, 1, 0], [1, 1, 1]]);
-        let found: Vec<Vec<u8>> = visible(2, 2, 2);
-        assert_eq!(found, [[0, 1, 1, 0], [0, 0, 1, 1]]);
-        assert!(mask(9, 1, 10).unwrap().is_none());
+    fn positions(before: usize, lengths: Vec<usize>) -> Positions {
+        let angles = angles(&[1.0], &[0, 1, 0, 1, 2, 0]).unwrap();
+        Positions { before, lengths, window: 2, angles, sliding_angles: None }
     }
 
     #[test]
-    fn packed_sequences_lie_one_after_another_and_the_longest_mask_is_cut_for_the_others() {
-        let lengths = vec![2, 3, 1];
-        let longest = mask(0, 3, usize::MAX).unwrap();
-        let angles = angles(&[1.0], &[0, 1, 0, 1, 2, 0]).unwrap();
-        let positions =
-            Positions { lengths, angles, sliding_angles: None, mask: longest, sliding_mask: None };
-        assert_eq!(positions.sequences().collect::<Vec<_>>(), [(0, 2), (2, 3), (5, 1)]);
-        let two: Vec<Vec<f32>> = positions.mask(false, 2).unwrap().unwrap().to_vec2().unwrap();
-        assert_eq!(two, [[0.0, f32::NEG_INFINITY], [0.0, 0.0]]);
-        let cos: Vec<f32> = positions.angles(false).cos.flatten_all().unwrap().to_vec1().unwrap();
+    fn a_token_looks_back_and_a_window_hides_what_lies_too_far() {
+        let seen = |before, slides| -> Vec<Range<usize>> {
+            (0..3).map(|token| positions(before, vec![3]).sees(slides, token)).collect()
+        };
+        assert_eq!(seen(0, false), [0..1, 0..2, 0..3]);
+        assert_eq!(seen(0, true), [0..1, 0..2, 1..3]);
+        assert_eq!(seen(4, false), [0..5, 0..6, 0..7]);
+        assert_eq!(seen(4, true), [3..5, 4..6, 5..7]);
+    }
+
+    #[test]
+    fn packed_sequences_lie_one_after_another_and_each_begins_at_the_first_position() {
+        let packed = positions(0, vec![2, 3, 1]);
+        assert_eq!(packed.sequences().collect::<Vec<_>>(), [(0, 2), (2, 3), (5, 1)]);
+        let cos: Vec<f32> = packed.angles(false).cos.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(cos, [0.0_f32, 1.0, 0.0, 1.0, 2.0, 0.0].map(f32::cos));
     }
 }

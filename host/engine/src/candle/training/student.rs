@@ -9,6 +9,7 @@ use sonde_contract::Lora;
 use super::draws::{Purpose, draws, mask, uniform};
 use crate::candle::edits::{Pair, Place};
 use crate::candle::names::Module;
+use crate::candle::operations::{product, scaled};
 use crate::candle::tape::Beside;
 use crate::candle::transformer::Transformer;
 
@@ -160,20 +161,20 @@ impl Beside for Student<'_> {
     fn there(&self, place: Place, x: &Tensor) -> Result<Option<Tensor>> {
         let Some(Pair { a, b }) = self.pairs.get(&place) else { return Ok(None) };
         let mask = self.mask(place, x)?;
-        let seen = mask.map_or_else(|| Ok(x.clone()), |mask| x * mask)?;
-        (seen.matmul(&a.t()?)? * self.scale)?.matmul(&b.t()?).map(Some)
+        let seen = mask.map_or_else(|| Ok(x.clone()), |mask| product(x, &mask))?;
+        scaled(&seen.matmul(&a.t()?)?, self.scale)?.matmul(&b.t()?).map(Some)
     }
 
     fn back(&self, place: Place, x: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let Some(Pair { a, b }) = self.pairs.get(&place) else { return Ok(None) };
         let mask = self.mask(place, x)?;
-        let seen = mask.as_ref().map_or_else(|| Ok(x.clone()), |mask| x * mask)?;
-        let inner = (seen.matmul(&a.t()?)? * self.scale)?;
-        let of_inner = (gradient.matmul(b)? * self.scale)?;
+        let seen = mask.as_ref().map_or_else(|| Ok(x.clone()), |mask| product(x, mask))?;
+        let inner = scaled(&seen.matmul(&a.t()?)?, self.scale)?;
+        let of_inner = scaled(&gradient.matmul(b)?, self.scale)?;
         let found = Pair { a: of_inner.t()?.matmul(&seen)?, b: gradient.t()?.matmul(&inner)? };
         self.gradients.lock().unwrap_or_else(PoisonError::into_inner).insert(place, found);
         let of_seen = of_inner.matmul(a)?;
-        mask.map_or_else(|| Ok(of_seen.clone()), |mask| &of_seen * mask).map(Some)
+        mask.map_or_else(|| Ok(of_seen.clone()), |mask| product(&of_seen, &mask)).map(Some)
     }
 }
 
