@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sonde_sdk::refusal::ARDITI;
+use sonde_sdk::refusal::{ARDITI, PhraseList, XSTEST};
 use sonde_sdk::{Error, Model, NextWord, Prompt, Sampling, ScoreRequest};
 use sonde_treatments::refusal_direction::refusal_score_of_logprobs;
 
+/// What tells a refusal: the authors' own list, and the openings of another, which know "Sorry, …".
+const PHRASES: [&PhraseList; 2] = [&ARDITI, &XSTEST];
 /// Tokens of a reply in which a phrase of refusal shows.
 const ENOUGH: u32 = 32;
 /// A first token counts where at least this share of the refusals begins with it.
@@ -27,7 +29,8 @@ pub fn first_words(model: &impl Model, prompts: &[Prompt]) -> Result<Vec<String>
                  `thinking: false`",
             ));
         }
-        if let (Some(_), Some(first)) = (ARDITI.find(&reply.text), reply.tokens.first()) {
+        let refuses = PHRASES.iter().any(|list| list.find(&reply.text).is_some());
+        if let Some(first) = reply.tokens.first().filter(|_| refuses) {
             began.entry(*first).or_default().push(prompt);
         }
     }

@@ -35,7 +35,7 @@ impl Split {
     ) -> Result<Self, Error> {
         let (n_train, n_val) = (parameters.n_train, parameters.n_val);
         let mut draws = Draws::new(seed);
-        let prompt = |row: &Row| Prompt::user(row.prompt.clone()).thinking(parameters.thinking).fitted(model);
+        let prompt = |row: &Row| asked(&row.prompt, model);
         let rows = datasets.rows::<Row>(kind)?;
         let apart = format!("{kind}-validation");
         let split = if datasets.has(&apart) {
@@ -61,6 +61,11 @@ impl Split {
     }
 }
 
+/// The request in the model's template, without thinking: a refusal is to be told by the first word of the reply.
+fn asked(request: &str, model: &ModelInfo) -> Prompt {
+    Prompt::user(request).thinking(false).fitted(model)
+}
+
 /// How many of the drawn prompts are for validation: the wanted share, should there be too few for both.
 fn of_validation(drawn: usize, n_train: usize, n_val: usize) -> usize {
     let wanted = n_train.saturating_add(n_val);
@@ -68,9 +73,9 @@ fn of_validation(drawn: usize, n_train: usize, n_val: usize) -> usize {
 }
 
 /// How many tokens the model's template puts after an instruction, at least 1.
-pub fn after_instruction(model: &impl Model, thinking: bool) -> Result<u32, Error> {
+pub fn after_instruction(model: &impl Model) -> Result<u32, Error> {
     let info = model.info();
-    let tokens = |text: &str| model.tokenize(&Prompt::user(text).thinking(thinking).fitted(&info));
+    let tokens = |text: &str| model.tokenize(&asked(text, &info));
     let [one, other] = UNLIKE.map(tokens);
     let (one, other) = (one?, other?);
     let common = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -128,6 +133,6 @@ mod tests {
     #[test]
     fn without_a_template_the_last_token_alone_is_looked_at() {
         let host = MockHost::new().replies("target", []).without_chat_template("target");
-        assert_eq!(after_instruction(&host.model("target").unwrap(), false).unwrap(), 1);
+        assert_eq!(after_instruction(&host.model("target").unwrap()).unwrap(), 1);
     }
 }

@@ -95,12 +95,13 @@ fn choose<H: Host<Model: WhiteBox>>(
     };
     refusals::check(model, harmful.first().ok_or("there is no harmful prompt")?, &words)?;
     let validation = Validation::new(model, &words, &harmful, &harmless, parameters.kl_tokens)?;
-    let candidates = candidates::measured(host, &validation, directions)?;
+    let measured = candidates::measured(host, &validation, directions)?;
+    let candidates: Vec<_> = measured.iter().map(|(place, scores)| scores.candidate(*place)).collect();
     let selection = parameters.rule().select(&candidates, model.info().layers).map_err(|error| {
         let scores: Vec<_> = candidates.iter().map(shown).collect();
         Error::new(format!("{error}. Or name a `layer`. Candidates: {}", scores.join("; ")))
     })?;
-    let left_over = validation.baseline.left_over;
+    let left_over = validation.left_over();
     let chosen = Chosen { rejected: selection.rejected, candidates, words, left_over };
     Ok((selection.best.place.layer, chosen))
 }
