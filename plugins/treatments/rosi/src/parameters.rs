@@ -5,9 +5,10 @@ use sonde_sdk::{Error, Parameter};
 use sonde_treatments::refusal_direction::Rule;
 use sonde_treatments::rosi::Aim;
 
-/// The sizes tried, each with both signs: doublings from half a per cent of a matrix to two thirds of it. Useful sizes lie
-/// between a few per cent, in models of billions of parameters, and a quarter, in ones of a few million.
-const SIZES: [f64; 8] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
+/// The sizes tried, each with both signs: half octaves from one per cent of a matrix to two thirds of it. Useful ones lie
+/// between a few per cent, in models of billions of parameters, and a quarter, in one of a few million, where the next
+/// octave already costs compliance.
+const SIZES: [f64; 13] = [0.01, 0.014, 0.02, 0.028, 0.04, 0.057, 0.08, 0.113, 0.16, 0.226, 0.32, 0.453, 0.64];
 
 /// What may be set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -174,18 +174,25 @@ fn outcome(sweep: &Sweep, parameters: &Parameters) -> String {
 
 /// How often w̄·x is positive.
 pub fn signs(mut summary: Summary, kinds: [(&str, &[Sign]); 2]) -> Summary {
-    let measure = Measure::new(
+    let share = Measure::new(
         "positive_row_mean_output",
         "Share of blocks and prompts, at the last prompt token, at which w̄·x is positive: where a positive alpha pushes \
          towards the harmful prompts' side of the direction.",
+    );
+    let size = Measure::new(
+        "row_mean_output",
+        "Mean of w̄·x over blocks and prompts, at the last prompt token: times alpha, how far the edit pushes towards the \
+         harmful prompts' side.",
     );
     let mut plot = Plot::line("signs", "How often w̄·x is positive").axes("block", "share of the prompts");
     for (kind, signs) in kinds {
         for (site, part) in [(Site::Attention, "attention"), (Site::Mlp, "MLP")] {
             let label = format!("{part}, {kind} prompts");
-            let (positive, prompts) = total(signs, site);
+            let group = format!("output={label}");
+            let (positive, prompts, mean) = total(signs, site);
             summary = summary
-                .metric(measure.counted(positive, prompts).of_group("output", &format!("output={label}")));
+                .metric(share.counted(positive, prompts).of_group("output", &group))
+                .metric(size.given(mean, prompts).of_group("output", &group));
             let points = signs.iter().filter(|sign| sign.site == site && sign.prompts > 0);
             plot = plot.series(
                 &label,

@@ -113,6 +113,18 @@ fn the_signs_of_what_the_matrices_write_are_counted() {
         ("output=MLP, harmless prompts", (12, 30)),
     ];
     assert_eq!(signs, expected);
+    // By hand: means 1 and −1 of attention; three blocks' MLPs have −1/2 and two 1/2.
+    let means: Vec<_> = derived
+        .summary
+        .metrics
+        .iter()
+        .filter(|metric| metric.name == "row_mean_output")
+        .map(|metric| match &metric.estimate {
+            Estimate::Given(given) => given.value,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(means.iter().zip([1.0, -0.1, -1.0, -0.1]).all(|(a, b)| (a - b).abs() < NEAR), "{means:?}");
     let without = derive(&host(), &Parameters { sign_prompts: 0, ..published(1.0) }).unwrap();
     assert!(without.summary.metrics.iter().all(|metric| metric.name != "positive_row_mean_output"));
 }
