@@ -13,11 +13,11 @@ use sonde_journal::{
 };
 
 use crate::transcript::pretty;
+use crate::treated::{AFTER, BEFORE};
 use crate::view::{
     BillLine, CallView, Counts, Ending, JudgeView, LogLine, ModelView, PluginView, RunView, SampleView,
     SavingView, SourceView, Standing, TaskView,
 };
-use crate::treated::{AFTER, BEFORE};
 use crate::{ReportError, risks, suites, treated};
 
 /// How much of the samples to read.
