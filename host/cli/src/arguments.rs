@@ -158,6 +158,9 @@ pub(crate) struct ShowArguments {
     /// Write every figure into this folder too, as TASK-NAME.svg
     #[arg(long, value_name = "FOLDER", conflicts_with = "sample")]
     pub(crate) figures: Option<PathBuf>,
+    /// Write the documents of every treatment into this folder too, as TASK-NAME: training sets, for example
+    #[arg(long, value_name = "FOLDER", conflicts_with = "sample")]
+    pub(crate) documents: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

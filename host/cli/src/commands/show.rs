@@ -20,6 +20,9 @@ pub(crate) fn show(arguments: &ShowArguments) -> anyhow::Result<End> {
     if let Some(folder) = &arguments.figures {
         write_figures(&arguments.run, folder)?;
     }
+    if let Some(folder) = &arguments.documents {
+        write_documents(&arguments.run, folder)?;
+    }
     Ok(End::Success)
 }
 
@@ -37,14 +40,38 @@ fn write_figures(run: &Path, folder: &Path) -> anyhow::Result<()> {
         remark!("{} has no figures ({why}); nothing was written", run.display());
         return Ok(());
     }
+    let files: Vec<_> = figures.into_iter().map(|figure| (figure.name, figure.svg)).collect();
+    write_all(folder, &files, "figure")
+}
+
+/// Writes what came about while treatments were derived.
+fn write_documents(run: &Path, folder: &Path) -> anyhow::Result<()> {
+    let file = RunFile::open_read(run)?;
+    let mut files = Vec::new();
+    for task in &file.header().tasks {
+        let treatment = file.treatment(&task.name)?;
+        for document in treatment.into_iter().flat_map(|treatment| treatment.documents) {
+            // The run file may be a stranger's: no name leads out of the folder.
+            let name = format!("{}-{}", task.name, document.name).replace(['/', '\\'], "-");
+            files.push((name, document.text));
+        }
+    }
+    if files.is_empty() {
+        remark!("{} has no documents (treatments can leave some); nothing was written", run.display());
+        return Ok(());
+    }
+    write_all(folder, &files, "document")
+}
+
+fn write_all(folder: &Path, files: &[(String, String)], what: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    for figure in &figures {
-        let path = folder.join(&figure.name);
-        std::fs::write(&path, &figure.svg).with_context(|| format!("cannot write {}", path.display()))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         remark!("wrote {}", path.display());
     }
-    remark!("{} in {}", words::count(figures.len() as u64, "figure"), folder.display());
+    remark!("{} in {}", words::count(files.len() as u64, what), folder.display());
     Ok(())
 }
 

@@ -23,9 +23,6 @@ const TURN_ENDS: [&str; 8] = [
     "<eos>",
 ];
 
-/// Those of them that a chat's templates end a turn with.
-const CHAT_ENDS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"];
-
 /// A folder's tokenizer.
 pub(crate) struct FolderTokens {
     /// Recognises special tokens written out.
@@ -36,8 +33,8 @@ pub(crate) struct FolderTokens {
     added: HashMap<u32, Added>,
     control: Vec<String>,
     turn_ends: HashSet<u32>,
-    /// The one that a reply is taught to end with.
-    turn_end: Option<u32>,
+    /// The one that a text ends with.
+    text_end: Option<u32>,
     ends: (String, String),
     /// For byte-level vocabularies: which byte each letter of a token stands for.
     letters: Option<HashMap<char, u8>>,
@@ -84,12 +81,10 @@ impl FolderTokens {
         turn_ends.extend(ids(generation.get("eos_token_id")));
         let texts = TURN_ENDS.into_iter().chain([ends.1.as_str()]);
         turn_ends.extend(texts.filter_map(|text| parsing.token_to_id(text)));
-        let known = CHAT_ENDS.into_iter().chain([ends.1.as_str()]);
-        let turn_end = known.filter_map(|text| parsing.token_to_id(text)).next();
-        let turn_end = turn_end.or_else(|| turn_ends.iter().min().copied());
+        let text_end = parsing.token_to_id(&ends.1).or_else(|| turn_ends.iter().min().copied());
         let template = template(folder, &settings)?;
         let letters = is_byte_level(&json(&file)?.unwrap_or_default()).then(byte_letters);
-        Ok(Self { parsing, literal, added, control, turn_ends, turn_end, ends, letters, template })
+        Ok(Self { parsing, literal, added, control, turn_ends, text_end, ends, letters, template })
     }
 
     pub(crate) fn control(&self) -> &[String] {
@@ -123,8 +118,8 @@ impl FolderTokens {
         self.turn_ends.contains(&token.unsigned_abs())
     }
 
-    pub(crate) fn turn_end(&self) -> Option<i32> {
-        self.turn_end.and_then(|token| i32::try_from(token).ok())
+    pub(crate) fn text_end(&self) -> Option<i32> {
+        self.text_end.and_then(|token| i32::try_from(token).ok())
     }
 
     pub(crate) fn ends(&self) -> (String, String) {

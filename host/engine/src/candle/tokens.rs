@@ -46,14 +46,14 @@ impl Tokens {
         }
     }
 
-    /// The token that a reply ends with: the one that ends a turn, or a text where there are no turns.
-    pub(crate) fn turn_end(&self) -> Option<i32> {
+    /// The token that a text ends with.
+    pub(crate) fn text_end(&self) -> Option<i32> {
         match self {
             Self::Gguf(tokenizer) => {
                 let vocab = tokenizer.vocabulary().model().vocab();
-                [vocab.eot().0, vocab.eos().0].into_iter().find(|token| *token >= 0)
+                [vocab.eos().0, vocab.eot().0].into_iter().find(|token| *token >= 0)
             }
-            Self::Folder(tokens) => tokens.turn_end(),
+            Self::Folder(tokens) => tokens.text_end(),
         }
     }
 

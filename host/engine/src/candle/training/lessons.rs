@@ -1,6 +1,8 @@
 //! A request for training, checked and tokenized, before anything is computed.
 
-use sonde_contract::{HostError, Lesson, Lora, ModelInfo, Objective, Schedule, TrainRequest};
+use sonde_contract::{
+    Chat, HostError, Lesson, Lora, Message, ModelInfo, Objective, Prompt, Role, Schedule, TrainRequest,
+};
 
 use crate::candle::names::Module;
 use crate::candle::prompts::{Prompts, check_length, in_vocabulary};
@@ -43,7 +45,7 @@ impl Course {
         if lessons.is_empty() {
             return wrong("there are no lessons to train on; give at least one".to_owned());
         }
-        let Some(end) = prompts.tokens.turn_end() else {
+        let Some(end) = turn_end(prompts, info) else {
             return Err(HostError::Unsupported(format!(
                 "{} has no token that ends a turn, so no reply to it has an end to learn",
                 info.name
@@ -55,6 +57,21 @@ impl Course {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { lessons, lora, modules, schedule })
     }
+}
+
+/// The token that a reply ends with: the last one that ends a turn in a finished conversation as the model's own template
+/// writes it. What a vocabulary itself calls the end of a turn can be a token that the model was never shown.
+fn turn_end(prompts: &Prompts, info: &ModelInfo) -> Option<i32> {
+    let said = |role, content: &str| Message { role, content: content.to_owned() };
+    let chat = Chat {
+        messages: vec![said(Role::User, "a"), said(Role::Assistant, "b")],
+        thinking: None,
+        prefill: None,
+        open_reply: false,
+    };
+    let written = prompts.read(&Prompt::Chat(chat), info).map(|read| read.tokens).unwrap_or_default();
+    let ends = |token: &i32| prompts.tokens.ends_turn(*token);
+    written.into_iter().rev().find(ends).or_else(|| prompts.tokens.text_end())
 }
 
 fn sequence(
