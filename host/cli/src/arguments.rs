@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use sonde_engine::Form;
 use sonde_report::Format;
 
 /// Measure how safe a language model is, on your own machine.
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     /// Look at models
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Look at treatments, and export them for other programs
+    #[command(subcommand)]
+    Treatment(TreatmentCommand),
     /// Let a model continue a prompt
     Generate(GenerateArguments),
     /// Watch a reply with a streaming judge: a verdict for every token, as the text comes
@@ -242,6 +246,44 @@ pub(crate) struct InfoArguments {
     pub(crate) model: PathBuf,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum TreatmentCommand {
+    /// What a treatment file holds: what made it, for which model, what it changes
+    Show(ShowTreatmentArguments),
+    /// Write a treatment for other programs, and check that what was written does what the treatment does
+    Export(ExportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowTreatmentArguments {
+    /// The treatment file
+    pub(crate) file: PathBuf,
+    /// Print as JSON, without the changes' numbers
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// The treatment file
+    pub(crate) file: PathBuf,
+    /// The model it was made for, or another quantisation of it: a GGUF file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// The form: gguf-lora and peft (adapters), gguf (the model with the changes in its weights), control-vector
+    #[arg(long, value_name = "FORM", value_parser = export_forms())]
+    pub(crate) to: Form,
+    /// The file to write; for peft a folder
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// A factor for the whole treatment
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) strength: f32,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArguments {
     /// The GGUF file
@@ -349,6 +391,10 @@ pub(crate) struct ScoreArguments {
     /// Print as JSON, with per-token values
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn export_forms() -> impl TypedValueParser<Value = Form> {
+    PossibleValuesParser::new(Form::ALL.map(Form::as_str)).try_map(|name| name.parse::<Form>())
 }
 
 fn comparison_formats() -> impl TypedValueParser<Value = Format> {

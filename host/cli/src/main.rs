@@ -30,7 +30,7 @@ use std::io::Write;
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command, ModelCommand, PluginCommand};
+use crate::arguments::{Arguments, Command, ModelCommand, PluginCommand, TreatmentCommand};
 
 /// How a command ended, when it could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,8 @@ async fn carry_out(command: Command) -> anyhow::Result<End> {
         Command::Plugin(PluginCommand::List) => commands::plugin::list().await,
         Command::Model(ModelCommand::Info(arguments)) => commands::model::info(&arguments),
         Command::Model(ModelCommand::Compare(arguments)) => commands::model::compare(&arguments).await,
+        Command::Treatment(TreatmentCommand::Show(arguments)) => commands::treatment::show(&arguments),
+        Command::Treatment(TreatmentCommand::Export(arguments)) => commands::treatment::export(&arguments),
         Command::Generate(arguments) => commands::generate::generate(arguments).await,
         Command::Guard(arguments) => commands::guard::guard(arguments).await,
         Command::Score(arguments) => commands::score::score(arguments).await,

@@ -25,7 +25,7 @@ mod treated;
 pub use candle::LayerByLayer;
 pub use comparison::{Comparison, LayerDrift, NextTokenDrift, compare};
 pub use error::OpenError;
-pub use export::{Draft, WriteError};
+pub use export::{Agreement, Draft, ExportError, Exported, Exporter, Form, WriteError};
 pub use llama::Tokenizer;
 pub use model::{Following, GenerateRequest, Model, OpenOptions, Precision, TrainProgress, Usage};
 pub use reply::{Streamed, so_far};

@@ -61,8 +61,13 @@ fn furthest(a: &[f32], b: &[f32]) -> f32 {
 
 const SITES: [Site; 4] = [Site::Residual, Site::Attention, Site::Mlp, Site::FinalNorm];
 
+/// f32 sums in another order, W·x + B·(A·x) here and (W + B·A)·x there: some hundred roundings.
+const IN_ORDER: f64 = 2e-5;
+/// ggml's GELU looks its value up in a table of f16 numbers, so that a last bit may become one of 11.
+const BY_TABLE: f64 = 5e-4;
+
 /// Every layer of every site, the same tokens in both.
-async fn same_inside(what: &str, a: &Arc<dyn Model>, b: &Arc<dyn Model>) {
+async fn same_inside(what: &str, a: &Arc<dyn Model>, b: &Arc<dyn Model>, most: f64) {
     for site in SITES {
         let layers: Vec<u32> = site.layers(a.info().layers).collect();
         let ours = capture(a, tokens(a, 13, 2), site, &layers, Rows::All).await.unwrap();
@@ -73,9 +78,8 @@ async fn same_inside(what: &str, a: &Arc<dyn Model>, b: &Arc<dyn Model>) {
                 assert!(ours.iter().all(|number| *number == 0.0), "{what} {site:?} {layer}");
                 continue;
             }
-            // f32 sums in another order: W·x + B·(A·x) here, (W + B·A)·x there; 2e-5 is some hundred roundings.
             let error = relative(ours, theirs);
-            assert!(error < 2e-5, "{what} {site:?} {layer}: {error:e}");
+            assert!(error < most, "{what} {site:?} {layer}: {error:e}");
         }
     }
 }
@@ -90,7 +94,7 @@ async fn changes_in_force_are_those_of_a_file_with_changed_weights() {
     let changed = exact(&changed);
     let adapted = model.adapt(edits.into()).unwrap();
 
-    same_inside("wren", &adapted, &changed).await;
+    same_inside("wren", &adapted, &changed, IN_ORDER).await;
     let plain = next(&model, user(QUESTION)).await;
     let (ours, theirs) = (next(&adapted, user(QUESTION)).await, next(&changed, user(QUESTION)).await);
     assert!(furthest(&ours, &theirs) < 1e-4, "{}", furthest(&ours, &theirs));
@@ -130,7 +134,7 @@ async fn changes_of_matrices_and_states_go_together_in_any_order() {
     ];
     let theirs = next(&expected, user(QUESTION)).await;
     for (number, handle) in orders.iter().enumerate() {
-        same_inside(&format!("order {number}"), handle, &expected).await;
+        same_inside(&format!("order {number}"), handle, &expected, IN_ORDER).await;
         let ours = next(handle, user(QUESTION)).await;
         assert!(furthest(&ours, &theirs) < 1e-4, "order {number}: {}", furthest(&ours, &theirs));
         let spec = CaptureSpec { layers: vec![2], site: Site::Mlp, rows: Rows::Last };
@@ -203,10 +207,13 @@ async fn every_kind_of_block_takes_changes_experts_too() {
         patch(&path, &changed, &edits);
         let adapted = model.adapt(edits.into()).unwrap();
         let changed = exact(&changed);
-        same_inside(architecture, &adapted, &changed).await;
+        let gelu = ["gemma2", "gptneox", "gpt2"].contains(&architecture);
+        let most = if gelu { BY_TABLE } else { IN_ORDER };
+        same_inside(architecture, &adapted, &changed, most).await;
         let prompt = || Prompt::Tokens(vec![1, 300, 301, 17]);
         let (ours, theirs) = (next(&adapted, prompt()).await, next(&changed, prompt()).await);
-        assert!(furthest(&ours, &theirs) < 1e-4, "{architecture}: {}", furthest(&ours, &theirs));
+        let apart = f64::from(furthest(&ours, &theirs));
+        assert!(apart < 10.0 * most, "{architecture}: {apart}");
         println!("{architecture}: all matrices");
     }
 }

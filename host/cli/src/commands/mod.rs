@@ -13,4 +13,5 @@ pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod score;
 pub(crate) mod show;
+pub(crate) mod treatment;
 pub(crate) mod verify;

@@ -29,6 +29,7 @@ mod opening;
 mod operations;
 mod positions;
 mod prefixes;
+mod projections;
 mod prompts;
 mod rows;
 mod sampling;
@@ -67,6 +68,7 @@ use crate::{Following, GenerateRequest, Model, OpenError, OpenOptions, Streamed,
 
 pub use self::layerwise::LayerByLayer;
 pub(crate) use self::opening::check;
+pub(crate) use self::projections::Projections;
 
 /// The crate that computes, at the version `Cargo.toml` pins.
 pub(crate) const VERSION: &str = "candle 0.11.1";

@@ -87,6 +87,11 @@ impl Draft {
         self.file.path()
     }
 
+    /// The name it is to have.
+    pub fn destination(&self) -> &Path {
+        &self.to
+    }
+
     /// Gives it its name, in the place of what had it.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ const ALIGNMENT: u64 = 32;
 pub(crate) enum Value<'a> {
     Text(&'a str),
     Float(f32),
-    Count(u32),
+    Count(i32),
 }
 
 /// A tensor to write.
@@ -56,7 +56,7 @@ fn header(metadata: &[(&str, Value<'_>)], tensors: &[Part<'_>]) -> Vec<u8> {
         text(&mut header, key);
         // The format's numbers for the types, `gguf_metadata_value_type`.
         let kind: u32 = match value {
-            Value::Count(_) => 4,
+            Value::Count(_) => 5,
             Value::Float(_) => 6,
             Value::Text(_) => 8,
         };
@@ -119,7 +119,7 @@ mod tests {
         let content = Content::read(&mut reader).unwrap();
         assert_eq!(content.metadata["general.type"].to_string().unwrap(), "adapter");
         assert_eq!(content.metadata["some.number"].to_f32().unwrap(), 0.1);
-        assert_eq!(content.metadata["some.count"].to_u32().unwrap(), 70_000);
+        assert_eq!(content.metadata["some.count"].to_i32().unwrap(), 70_000);
         let second = content.tensor(&mut reader, "second", &Device::Cpu).unwrap();
         let second = second.dequantize(&Device::Cpu).unwrap();
         assert_eq!(second.dims(), [2, 1, 3]);

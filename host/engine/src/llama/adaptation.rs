@@ -96,10 +96,7 @@ pub(crate) fn check_attached<'a>(
     let mut context = loaded.context(options, Some(Arc::clone(adapter)))?;
     let (mut batch, mut collector) = (Batch::default(), Collector::default());
     batch.push(0, 0, 0, true);
-    {
-        let _turn = loaded.turn.take();
-        context.decode_watched(&mut batch, &mut collector).map_err(|error| error.explain())?;
-    }
+    context.decode_watched(&mut batch, &mut collector).map_err(|error| error.explain())?;
     let records = collector.records();
     let sources = records.iter().flat_map(|record| &record.sources);
     let leaves: HashSet<&str> = sources
@@ -117,5 +114,52 @@ pub(crate) fn check_attached<'a>(
              the model with `engine: candle`",
             loaded.info.name, loaded.info.architecture
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::opening;
+    use super::*;
+    use crate::OpenOptions;
+
+    const WREN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/wren-chat-q8_0.gguf");
+
+    fn factors(tensor: &str, rows: usize, columns: usize) -> Factors {
+        let (a, b) = (vec![0.1; columns], vec![0.1; rows]);
+        Factors { tensor: tensor.to_owned(), experts: None, rank: 1, rows, columns, a, b }
+    }
+
+    /// What llama.cpp says of an adapter of which so much is there.
+    fn said(loaded: &Loaded, architecture: &str, factors: &[Factors], share: f64) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        write_lora(&mut bytes, architecture, "a test", factors).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let end = (share * bytes.len() as f64) as usize;
+        std::fs::write(file.path(), &bytes[..end]).unwrap();
+        Adapter::load(&loaded.model, file.path()).map(drop)
+    }
+
+    #[test]
+    fn a_broken_adapter_is_refused_and_the_model_goes_on() {
+        let options = OpenOptions { slots: Some(1), threads: Some(1), ..OpenOptions::default() };
+        let loaded = opening::load(Path::new(WREN), &options).unwrap();
+        let good = [factors("blk.0.ffn_down.weight", 256, 512)];
+        assert_eq!(said(&loaded, "qwen3", &good, 1.0), Ok(()));
+        for share in [0.9, 0.5, 0.05, 0.0] {
+            let said = said(&loaded, "qwen3", &good, share).unwrap_err();
+            assert!(!said.is_empty(), "{share}");
+        }
+        let cut = said(&loaded, "qwen3", &good, 0.9).unwrap_err();
+        assert!(cut.contains("is not within the file bounds, file is corrupted or incomplete"), "{cut}");
+        let other = said(&loaded, "llama", &good, 1.0).unwrap_err();
+        assert!(other.contains("model arch and LoRA arch mismatch"), "{other}");
+        let elsewhere = said(&loaded, "qwen3", &[factors("blk.9.ffn_down.weight", 256, 512)], 1.0);
+        assert!(elsewhere.unwrap_err().contains("does not exist in base model"));
+        let shape = said(&loaded, "qwen3", &[factors("blk.0.ffn_down.weight", 512, 256)], 1.0);
+        assert!(shape.unwrap_err().contains("has incorrect shape"));
+        assert_eq!(said(&loaded, "qwen3", &good, 1.0), Ok(()));
     }
 }

@@ -1,5 +1,5 @@
-//! A llama.cpp context behind safe methods, the nodes of its graph, tensors of a file, and llama.cpp's log. `unsafe` stands
-//! here and in [`super::ffi_adapter`], and nowhere else.
+//! A llama.cpp context behind safe methods, the nodes of its graph, and llama.cpp's log. `unsafe` stands here, in
+//! [`super::ffi_adapter`] and in [`super::ffi_file`], and nowhere else.
 //!
 //! `llama-cpp-2` keeps its context parameters private and offers no control over the evaluation callback, so the context
 //! is made here over `llama-cpp-sys-2`. Callers: the workers (decoding), what looks at a pass (`graph`, `pass`), `weights`
@@ -11,9 +11,8 @@
 )]
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
-use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Once};
@@ -420,94 +419,6 @@ impl<'graph> Node<'graph> {
             };
         }
         true
-    }
-}
-
-/// A tensor as a GGUF file's header describes it.
-pub(crate) struct FileTensor {
-    pub name: String,
-    /// Lengths, outermost first.
-    pub shape: Vec<u64>,
-    pub storage: Storage,
-    /// Where its bytes begin in the file.
-    pub offset: u64,
-}
-
-/// The tensors of a GGUF file, in its order; `None` if its header cannot be read.
-pub(crate) fn file_tensors(path: &Path) -> Option<Vec<FileTensor>> {
-    let name = CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
-    let params = sys::gguf_init_params { no_alloc: true, ctx: std::ptr::null_mut() };
-    // SAFETY: the name is zero-ended; without a context only the header is read.
-    let header = NonNull::new(unsafe { sys::gguf_init_from_file(name.as_ptr(), params) })?;
-    let raw = header.as_ptr();
-    // SAFETY: `raw` is a live header; ids below the count are valid, and a tensor has four lengths.
-    let tensors = unsafe {
-        let start = sys::gguf_get_data_offset(raw);
-        (0..sys::gguf_get_n_tensors(raw))
-            .map(|id| {
-                let lengths = std::slice::from_raw_parts(sys::gguf_get_tensor_ne(raw, id), 4);
-                let mut shape: Vec<u64> = lengths.iter().map(|length| length.unsigned_abs()).collect();
-                while shape.len() > 1 && shape.last() == Some(&1) {
-                    shape.pop();
-                }
-                shape.reverse();
-                FileTensor {
-                    name: CStr::from_ptr(sys::gguf_get_tensor_name(raw, id)).to_string_lossy().into_owned(),
-                    shape,
-                    storage: Storage(sys::gguf_get_tensor_type(raw, id)),
-                    offset: (start + sys::gguf_get_tensor_offset(raw, id)) as u64,
-                }
-            })
-            .collect()
-    };
-    // SAFETY: made above, freed once.
-    unsafe { sys::gguf_free(raw) };
-    Some(tensors)
-}
-
-/// How a tensor's numbers are stored: in blocks of so many numbers and bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Storage(sys::ggml_type);
-
-impl Storage {
-    /// ggml's name in capitals, for example `Q4_K`.
-    pub(crate) fn name(self) -> String {
-        // SAFETY: a zero-ended text that is never freed; the type came from llama.cpp, which checked it.
-        let name = unsafe { CStr::from_ptr(sys::ggml_type_name(self.0)) };
-        name.to_string_lossy().to_uppercase()
-    }
-
-    /// Numbers in a block.
-    pub(crate) fn block(self) -> u64 {
-        // SAFETY: as above.
-        unsafe { sys::ggml_blck_size(self.0) }.unsigned_abs().max(1)
-    }
-
-    /// Bytes of a block.
-    pub(crate) fn block_bytes(self) -> u64 {
-        // SAFETY: as above.
-        unsafe { sys::ggml_type_size(self.0) as u64 }
-    }
-
-    /// The numbers of whole blocks; `None` if llama.cpp cannot turn them to f32.
-    pub(crate) fn decode(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        if self.0 == sys::GGML_TYPE_F32 {
-            let numbers = bytes.chunks_exact(4).filter_map(|four| four.try_into().ok());
-            return Some(numbers.map(f32::from_le_bytes).collect());
-        }
-        // SAFETY: as above; the traits are never freed.
-        let to_float = unsafe { sys::ggml_get_type_traits(self.0).as_ref() }?.to_float?;
-        let block_bytes = usize::try_from(self.block_bytes()).ok().filter(|bytes| *bytes > 0)?;
-        let count = bytes.len() / block_bytes * usize::try_from(self.block()).ok()?;
-        // ggml reads blocks as structures, so they have to be aligned.
-        let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
-        let mut numbers = vec![0.0_f32; count];
-        // SAFETY: `aligned` has room for all bytes; `count` numbers are what these blocks hold.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), aligned.as_mut_ptr().cast::<u8>(), bytes.len());
-            to_float(aligned.as_ptr().cast(), numbers.as_mut_ptr(), i64::try_from(count).ok()?);
-        }
-        Some(numbers)
     }
 }
 

@@ -144,8 +144,12 @@ impl Loaded {
         })
     }
 
-    pub(crate) fn adapter(&self, in_force: &InForce) -> Result<Option<Arc<Adapter>>, HostError> {
-        in_force.adaptation.as_ref().map(|adaptation| adaptation.adapter(self)).transpose()
+    /// The adapter of what is in force; for a worker's thread.
+    fn adapter(&self, in_force: &InForce) -> Result<Option<Arc<Adapter>>, HostError> {
+        let Some(adaptation) = &in_force.adaptation else { return Ok(None) };
+        // Making one computes a little.
+        let _turn = self.turn.take();
+        adaptation.adapter(self).map(Some)
     }
 
     /// A worker that captures.

@@ -13,6 +13,7 @@ mod capturing;
 mod changes;
 mod ffi;
 mod ffi_adapter;
+mod ffi_file;
 mod file;
 mod generating;
 mod grammar;
@@ -21,6 +22,7 @@ mod kv_cache;
 mod loaded;
 mod opening;
 mod pass;
+mod probing;
 mod sampler;
 mod scoring;
 mod vocabulary;
@@ -41,7 +43,9 @@ use sonde_contract::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::ffi_file::{FileTensor, Storage};
 pub(crate) use self::file::check;
+pub(crate) use self::probing::Probe;
 pub(crate) use self::sampler::{greedy, log_sum_exp, logprob, token_logprobs};
 pub(crate) use self::scoring::{boundary, common_prefix};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sonde_contract::{HostError, TensorInfo};
 
-use super::ffi::{self, FileTensor};
+use super::ffi_file::{FileTensor, file_tensors};
 
 /// The headers of a model's files.
 pub(crate) struct Weights {
@@ -20,7 +20,7 @@ impl Weights {
     pub(crate) fn open(path: &Path) -> Result<Self, HostError> {
         let mut tensors = Vec::new();
         for file in parts(path) {
-            let found = ffi::file_tensors(&file).ok_or_else(|| {
+            let found = file_tensors(&file).ok_or_else(|| {
                 HostError::Engine(format!("the header of {} can no longer be read", file.display()))
             })?;
             tensors.extend(found.into_iter().map(|tensor| (file.clone(), tensor)));
@@ -40,10 +40,15 @@ impl Weights {
         self.tensors.iter().map(info).collect()
     }
 
+    /// Which file a tensor lies in, and where.
+    pub(crate) fn find(&self, name: &str) -> Option<(&Path, &FileTensor)> {
+        let (path, tensor) = self.tensors.get(*self.places.get(name)?)?;
+        Some((path, tensor))
+    }
+
     /// See [`crate::Model::read_tensor`].
     pub(crate) fn read(&self, name: &str, first: u64, count: u32) -> Result<Vec<f32>, HostError> {
-        let found = self.places.get(name).and_then(|place| self.tensors.get(*place));
-        let Some((path, tensor)) = found else { return Err(self.unknown(name)) };
+        let Some((path, tensor)) = self.find(name) else { return Err(self.unknown(name)) };
         let length: u64 = tensor.shape.iter().product();
         let Some(end) = first.checked_add(u64::from(count)).filter(|end| *end <= length) else {
             return Err(HostError::InvalidArgument(format!(
