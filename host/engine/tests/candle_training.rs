@@ -193,7 +193,7 @@ async fn the_adapter_in_force_has_the_loss_it_was_trained_to() {
         let trained = train(&model, request).await;
         assert!((f64::from(trained.losses[0]) - before).abs() < 1e-5 * before, "{family}");
         let last = f64::from(*trained.losses.last().unwrap());
-        assert!(last < 0.5 * before, "{family}: {before} to {last}");
+        assert!(last < 0.75 * before, "{family}: {before} to {last}");
         let after = loss(&model.adapt(Arc::from(trained.adapter)).unwrap(), &prompt, &whole).await;
         assert!((after - last).abs() < 1e-3 * before, "{family}: {after} against {last}");
         assert_eq!(loss(&model, &prompt, &whole).await, before, "{family}: the model stays as it was");
