@@ -202,7 +202,7 @@ impl RunFile {
             while let Some(row) = rows.next()? {
                 let count = row.get::<_, i64>(1)?.cast_unsigned();
                 match row.get_ref(0)?.as_str()? {
-                    "scored" | "diagnosed" => counts.scored += count,
+                    "scored" | "diagnosed" | "treated" => counts.scored += count,
                     "unparsable" => counts.unparsable = count,
                     "skipped" => counts.skipped = count,
                     _ => counts.failed = count,

@@ -13,6 +13,7 @@ use sonde_journal::{
 };
 
 use crate::transcript::pretty;
+use crate::treated::{AFTER, BEFORE};
 use crate::view::{
     BillLine, CallView, Counts, Ending, JudgeView, LogLine, ModelView, PluginView, RunView, SampleView,
     SavingView, SourceView, Standing, TaskView,
@@ -63,7 +64,7 @@ impl RunView {
             judges: header.judges.iter().map(|judge| self::judge(header, judge)).collect(),
             treated: treated::read(file, header)?,
             suites: suites::read(&header.config, &tasks),
-            risks: risks::read(&tasks),
+            risks: risks::read(&measured_last(&tasks)),
             tasks,
             placements: placements::read_placements(file, header)?,
             bill: file.bill()?.into_iter().map(bill_line).collect(),
@@ -74,6 +75,15 @@ impl RunView {
             savings: file.savings()?.into_iter().map(saving).collect(),
         })
     }
+}
+
+/// The tasks as they stand at the end: of those that are measured before and after a treatment the second measurement.
+fn measured_last(tasks: &[TaskView]) -> Vec<TaskView> {
+    let again = |task: &TaskView| {
+        let name = task.name.strip_prefix(BEFORE);
+        name.is_some_and(|name| tasks.iter().any(|other| other.name.strip_prefix(AFTER) == Some(name)))
+    };
+    tasks.iter().filter(|task| !again(task)).cloned().collect()
 }
 
 /// The path as a user in this folder would write it: reports are sent around, and the folder is nobody's business.

@@ -10,4 +10,4 @@ mod think_tags;
 
 pub use acceptance::{acceptance, importance_ratio};
 pub use steering::{STEERING_PREFIX, steered};
-pub use think_tags::{ThinkTags, Untagged, as_lesson};
+pub use think_tags::{ThinkTags, Untagged, answer, as_lesson};

@@ -12,6 +12,7 @@ mod large;
 mod program;
 mod replay;
 mod start;
+mod treated;
 
 use std::time::Instant;
 
@@ -56,6 +57,7 @@ fn main() -> anyhow::Result<()> {
     large::measure(&place, sizes, &mut figures)?;
     judged::measure(&place, sizes, &mut figures)?;
     inside::measure(&place, &mut figures)?;
+    treated::measure(&place, sizes.rounds, &mut figures)?;
     print!("{figures}");
     println!(
         "measured in {:.0} s; load average {before} before, {} after\n",

@@ -19,7 +19,7 @@ use super::tape::Beside;
 use super::transformer::{Pass, Transformer};
 
 /// States of the way there that are kept, in bytes.
-const ROOM: usize = 256 << 20;
+pub(crate) const ROOM: usize = 256 << 20;
 
 /// Whole sequences, one after another.
 pub(crate) struct Pack<'a> {
@@ -50,6 +50,8 @@ pub(crate) struct Gradients<'a> {
     pub changes: &'a Changes,
     /// The block where the way back ends.
     pub first: usize,
+    /// Bytes of states that may be kept, over all packs; [`ROOM`] but in tests.
+    pub room: usize,
 }
 
 impl Gradients<'_> {
@@ -65,7 +67,7 @@ impl Gradients<'_> {
 
     /// Takes all packs through all blocks.
     pub(crate) fn there(&self, packs: &[Pack]) -> Result<Vec<Journey>> {
-        let room = ROOM / packs.len().max(1);
+        let room = self.room / packs.len().max(1);
         let begin = |pack: &Pack| {
             Ok(Journey { state: self.transformer.embedded(&pack.tokens)?, passed: Vec::new(), room })
         };

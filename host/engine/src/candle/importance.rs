@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sonde_contract::{HostError, ImportanceRequest, MatrixImportance, Modules};
 
-use super::gradients::{Gradients, Pack};
+use super::gradients::{Gradients, Pack, ROOM};
 use super::loss::{Head, Targets};
 use super::names::Module;
 use super::positions::Positions;
@@ -106,7 +106,8 @@ pub(crate) fn importance(
 
 /// One example.
 fn there_and_back(work: &Work, sequence: &Sequence, tape: &Tape, logits: Logits) -> candle_core::Result<()> {
-    let gradients = Gradients { transformer: work.transformer, changes: work.changes, first: tape.first() };
+    let (transformer, changes) = (work.transformer, work.changes);
+    let gradients = Gradients { transformer, changes, first: tape.first(), room: ROOM };
     // The last token predicts nothing that is asked about.
     let read = sequence.tokens.len() - 1;
     let tokens = sequence.tokens.get(..read).unwrap_or_default().to_vec();

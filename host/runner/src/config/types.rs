@@ -152,7 +152,7 @@ config_group! {
         /// A treatment that one of the task's models has: a `.sonde-treatment` file that was derived from the same model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub treatment: Option<PathBuf> = "none",
-        /// What the treatment is multiplied by; 0 leaves the model as it is, a negative number turns the treatment round.
+        /// What the treatment is multiplied by, 0 or more; 0 leaves the model as it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub strength: Option<f64> = "1",
         /// The plugin's name for the model that has the treatment.
@@ -184,7 +184,7 @@ config_group! {
     pub struct TreatConfig {
         /// The plugin that derives it, with what it needs: the keys of a task. Its `name` is the plugin's unless it has one.
         pub derive: TaskConfig = "required",
-        /// What the treatment is multiplied by when the tasks are measured again.
+        /// What the treatment is multiplied by when the tasks are measured again, 0 or more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub strength: Option<f64> = "1",
         /// Where the treatment is written. One that audits robustness is never written.

@@ -205,7 +205,7 @@ impl Findings {
         }
         self.task(config, &keys(&["treat", "derive"]), &treat.derive);
         let path = keys(&["treat", "strength"]);
-        self.range(path, treat.strength, |strength| strength.is_finite(), "a finite number");
+        self.strength(path, treat.strength);
     }
 
     /// What tasks and the derivation of a treatment have in common.
@@ -238,9 +238,15 @@ impl Findings {
                 self.add(at(key), what, "name a file with `treatment: FILE`, or remove it");
             }
         }
-        self.range(at("strength"), task.strength, |strength| strength.is_finite(), "a finite number");
+        self.strength(at("strength"), task.strength);
         self.range(at("limit"), task.limit, |limit| *limit >= 1, "at least 1, or left out to take all rows");
         self.sampling(&at("sampling"), &task.sampling);
+    }
+
+    /// Below 0 a treatment would take away what it was derived to give.
+    fn strength(&mut self, path: Vec<String>, strength: Option<f64>) {
+        let range = "a number of 0 or more: a treatment is not turned round";
+        self.range(path, strength, |strength| *strength >= 0.0 && strength.is_finite(), range);
     }
 
     fn dataset(&mut self, at: &[String], dataset: &DatasetConfig) {

@@ -1,19 +1,18 @@
 //! Treatment: the refusal direction (Arditi et al. 2024). Finds the direction in which a model keeps its refusing, by the
 //! published rule, and adds it; or, to audit how easily that goes, takes it out.
 
-mod candidates;
 mod parameters;
 mod prompts;
-mod refusals;
 mod report;
 
 use sonde_sdk::{
     About, Datasets, Derived, Error, Host, Intervention, Level, Model, Prompt, Site, Trainable, Treatment,
     about,
 };
-use sonde_treatments::refusal_direction::{Candidate, Directions};
+use sonde_steering::candidates::{Scores, Validation};
+use sonde_steering::{candidates, refusals};
+use sonde_treatments::refusal_direction::Directions;
 
-use crate::candidates::{Baseline, Validation};
 pub use crate::parameters::Parameters;
 use crate::parameters::{Change, Purpose};
 use crate::prompts::Split;
@@ -101,7 +100,7 @@ impl Treatment for RefusalDirection {
 
         let positions = match parameters.positions {
             Some(positions) => positions,
-            None => prompts::after_instruction(&model, parameters.thinking)?,
+            None => prompts::after_instruction(&model)?,
         };
         let shape = [positions, considered];
         let of_harmful = candidates::means(host, &model, &harmful.train, shape, "harmful")?;
@@ -110,27 +109,38 @@ impl Treatment for RefusalDirection {
 
         let validation =
             Validation::new(&model, &words, &harmful.validation, &harmless.validation, parameters.kl_tokens)?;
-        let candidates = candidates::measured(host, &validation, &directions)?;
+        let measured = candidates::measured(host, &validation, &directions)?;
+        let candidates: Vec<_> = measured.iter().map(|(place, scores)| scores.candidate(*place)).collect();
         let selection = parameters.rule().select(&candidates, info.layers).map_err(|error| {
             host.log(Level::Info, &report::evaluations(&candidates));
-            said(error)
+            let late = info.layers - considered;
+            Error::new(format!(
+                "{error}. Directions of the last {late} of {} blocks were not measured; `prune_layer_percentage: 0` \
+                 includes them",
+                info.layers
+            ))
         })?;
         let direction = directions.at(selection.best.place).ok_or("the chosen direction is missing")?;
-        usable(parameters, &selection.best, direction, &validation.baseline)?;
+        let best = measured.iter().find(|(place, _)| *place == selection.best.place);
+        let (_, best) = best.ok_or("the chosen direction's scores are missing")?;
+        usable(parameters, direction, best, &validation.unmodified)?;
 
         let found = Found {
             model: &info,
             shape,
             words: &words,
             kept: &kept,
-            baseline: validation.baseline,
+            unmodified: &validation.unmodified,
+            left_over: validation.left_over(),
+            best,
             candidates: &candidates,
             selection: &selection,
             direction,
         };
-        let derived = Derived::interventions(change(parameters, &selection.best, direction, info.layers))
-            .summary(report::summary(&found, parameters))
-            .document("direction_evaluations.json", report::evaluations(&candidates));
+        let derived =
+            Derived::interventions(change(parameters, selection.best.place.layer, direction, info.layers))
+                .summary(report::summary(&found, parameters))
+                .document("direction_evaluations.json", report::evaluations(&candidates));
         Ok(Derived { purpose: parameters.purpose.into(), ..derived })
     }
 }
@@ -161,9 +171,9 @@ fn filter(
 /// way round it would not.
 fn usable(
     parameters: &Parameters,
-    best: &Candidate,
     direction: &[f64],
-    baseline: &Baseline,
+    best: &Scores,
+    unmodified: &Scores,
 ) -> Result<(), Error> {
     if candidates::is_rounding(direction) {
         return Err(Error::new(
@@ -171,23 +181,23 @@ fn usable(
              the thresholds, or use more or other prompts",
         ));
     }
-    if parameters.purpose == Purpose::RobustnessAudit || best.induce > baseline.harmless {
+    let [before, after] = [unmodified, best].map(|scores| candidates::mean(&scores.induce));
+    if parameters.purpose == Purpose::RobustnessAudit || after > before {
         return Ok(());
     }
     Err(format!(
-        "adding the chosen direction takes the refusal score of harmless prompts from {:.2} to {:.2}, away from refusal; \
-         check that `harmful` and `harmless` are not the wrong way round",
-        baseline.harmless, best.induce
+        "adding the chosen direction takes the refusal score of harmless prompts from {before:.2} to {after:.2}, away from \
+         refusal; check that `harmful` and `harmless` are not the wrong way round"
     )
     .into())
 }
 
 /// What the treatment does to the model's states.
-fn change(parameters: &Parameters, best: &Candidate, direction: &[f64], blocks: u32) -> Vec<Intervention> {
+fn change(parameters: &Parameters, found_at: u32, direction: &[f64], blocks: u32) -> Vec<Intervention> {
     let layers = parameters.layers.clone();
     match parameters.change {
         Change::Addition => {
-            let layers = layers.unwrap_or_else(|| vec![best.place.layer]);
+            let layers = layers.unwrap_or_else(|| vec![found_at]);
             let vector = candidates::narrowed(direction);
             vec![Intervention::add(Site::Residual, layers, vector, parameters.coefficient)]
         }

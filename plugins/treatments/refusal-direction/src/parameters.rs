@@ -43,7 +43,6 @@ pub struct Parameters {
     pub(crate) kl_threshold: f64,
     pub(crate) induce_refusal_threshold: f64,
     pub(crate) kl_tokens: u32,
-    pub(crate) thinking: bool,
 }
 
 impl Default for Parameters {
@@ -63,14 +62,13 @@ impl Default for Parameters {
             kl_threshold: rule.kl_threshold,
             induce_refusal_threshold: rule.induce_refusal_threshold,
             kl_tokens: 256,
-            thinking: false,
         }
     }
 }
 
 impl Parameters {
     /// As the description lists them.
-    pub fn described() -> [Parameter; 14] {
+    pub fn described() -> [Parameter; 13] {
         [
             Parameter::one_of(
                 "change",
@@ -136,7 +134,6 @@ impl Parameters {
                 "Likeliest next tokens whose probabilities the KL divergence knows; the others share what is left over \
                  evenly. The size of the vocabulary, or more, makes it exact.",
             ),
-            Parameter::flag("thinking", false, "Whether the chat template is asked to let the model think."),
         ]
     }
 

@@ -35,7 +35,7 @@ impl Split {
     ) -> Result<Self, Error> {
         let (n_train, n_val) = (parameters.n_train, parameters.n_val);
         let mut draws = Draws::new(seed);
-        let prompt = |row: &Row| Prompt::user(row.prompt.clone()).thinking(parameters.thinking).fitted(model);
+        let prompt = |row: &Row| asked(&row.prompt, model);
         let rows = datasets.rows::<Row>(kind)?;
         let apart = format!("{kind}-validation");
         let split = if datasets.has(&apart) {
@@ -61,6 +61,11 @@ impl Split {
     }
 }
 
+/// The request in the model's template, without thinking: a refusal is to be told by the first word of the reply.
+fn asked(request: &str, model: &ModelInfo) -> Prompt {
+    Prompt::user(request).thinking(false).fitted(model)
+}
+
 /// How many of the drawn prompts are for validation: the wanted share, should there be too few for both.
 fn of_validation(drawn: usize, n_train: usize, n_val: usize) -> usize {
     let wanted = n_train.saturating_add(n_val);
@@ -68,16 +73,20 @@ fn of_validation(drawn: usize, n_train: usize, n_val: usize) -> usize {
 }
 
 /// How many tokens the model's template puts after an instruction, at least 1.
-pub fn after_instruction(model: &impl Model, thinking: bool) -> Result<u32, Error> {
+pub fn after_instruction(model: &impl Model) -> Result<u32, Error> {
     let info = model.info();
-    let tokens = |text: &str| model.tokenize(&Prompt::user(text).thinking(thinking).fitted(&info));
+    let tokens = |text: &str| model.tokenize(&asked(text, &info));
     let [one, other] = UNLIKE.map(tokens);
     let (one, other) = (one?, other?);
-    let common = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let common = common_ending(&one, &other);
     if common == one.len().min(other.len()) {
         return Err(Error::new("the model's chat template leaves the instruction out; set `positions`"));
     }
     Ok(u32::try_from(common).unwrap_or(u32::MAX).max(1))
+}
+
+fn common_ending(one: &[u32], other: &[u32]) -> usize {
+    one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -126,8 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn the_tokens_after_an_instruction_are_those_that_two_prompts_end_with() {
+        // Three tokens before, an instruction of two or three, `<|im_end|>` and four more after it.
+        let (one, other) = ([1, 2, 3, 50, 51, 9, 4, 1, 5, 4], [1, 2, 3, 60, 61, 62, 9, 4, 1, 5, 4]);
+        assert_eq!(common_ending(&one, &other), 5);
+        assert_eq!(common_ending(&one, &one[..5]), 0);
+        assert_eq!(common_ending(&one, &one[5..]), 5);
+    }
+
+    #[test]
     fn without_a_template_the_last_token_alone_is_looked_at() {
         let host = MockHost::new().replies("target", []).without_chat_template("target");
-        assert_eq!(after_instruction(&host.model("target").unwrap(), false).unwrap(), 1);
+        assert_eq!(after_instruction(&host.model("target").unwrap()).unwrap(), 1);
     }
 }

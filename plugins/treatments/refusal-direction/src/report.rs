@@ -1,10 +1,10 @@
 //! What is said of the directions: metrics, pictures, and the published table of evaluations.
 
 use serde_json::json;
-use sonde_sdk::{Heatmap, Measure, Metric, ModelInfo, Plot, Summary};
+use sonde_sdk::{Estimate, Heatmap, Measure, Metric, ModelInfo, Plot, Summary};
+use sonde_steering::candidates::{self, Scores};
 use sonde_treatments::refusal_direction::{Candidate, Selection};
 
-use crate::candidates::{self, Baseline};
 use crate::parameters::Parameters;
 
 /// All that was found.
@@ -15,7 +15,11 @@ pub struct Found<'a> {
     pub words: &'a [String],
     /// For each filtered set of prompts how many of how many were kept.
     pub kept: &'a [(&'static str, (usize, usize))],
-    pub baseline: Baseline,
+    pub unmodified: &'a Scores,
+    /// The largest probability that the likeliest tokens left over.
+    pub left_over: f64,
+    /// Of the chosen direction.
+    pub best: &'a Scores,
     pub candidates: &'a [Candidate],
     pub selection: &'a Selection,
     pub direction: &'a [f64],
@@ -41,35 +45,46 @@ pub fn summary(found: &Found<'_>, parameters: &Parameters) -> Summary {
             format!(
                 "The KL divergence knows the {listed} likeliest tokens of {}, which leave over at most {:.2e} of the \
                  unmodified model's probability; the rest is taken to be shared evenly. `kl_tokens` sets how many.",
-                found.model.vocabulary, found.baseline.left_over
+                found.model.vocabulary, found.left_over
             )
         })
 }
 
 /// The chosen direction, and the unmodified model beside it.
 fn chosen(found: &Found<'_>) -> Vec<Metric> {
-    let best = &found.selection.best;
-    let Baseline { harmful, harmless, prompts: [harmful_n, harmless_n], .. } = found.baseline;
+    let place = found.selection.best.place;
     let all = found.candidates.len() as u64;
-    let metric = |name: &str, about: &str| Measure::new(name, about);
+    let given = |name: &str, about: &str, value: f64| Measure::new(name, about).given(value, all);
+    let mean = |name: &str, about: &str, scores: &[f64], headline: bool| {
+        let measure = Measure::new(name, about);
+        let measure = if headline { measure.headline() } else { measure };
+        Metric { estimate: Estimate::Mean(scores.to_vec()), ..measure.given(0.0, 0) }
+    };
     let bypass = "Mean refusal score (log-odds that the reply begins as a refusal) of harmful prompts with the direction \
                   taken out everywhere.";
     let induce = "Mean refusal score of harmless prompts with the direction added once.";
     let kl = "Mean KL divergence on harmless prompts with the direction taken out, in nats.";
     let apart = "Length of the direction: how far apart the mean states of harmful and harmless prompts are.";
+    let (best, unmodified) = (found.best, found.unmodified);
     vec![
-        metric("layer", "Block at whose input the direction was found.")
-            .given(f64::from(best.place.layer), all),
-        metric("position", "Its token, counted from the prompt's end.")
-            .given(f64::from(best.place.position), all),
-        metric("norm", apart).given(candidates::norm(found.direction), all),
-        metric("bypass_score", bypass).headline().given(best.bypass, harmful_n),
-        metric("induce_score", induce).headline().given(best.induce, harmless_n),
-        metric("kl_divergence", kl).given(best.kl, harmless_n),
-        metric("harmful_score", "Mean refusal score of harmful prompts, unmodified.")
-            .given(harmful, harmful_n),
-        metric("harmless_score", "Mean refusal score of harmless prompts, unmodified.")
-            .given(harmless, harmless_n),
+        given("layer", "Block at whose input the direction was found.", f64::from(place.layer)),
+        given("position", "Its token, counted from the prompt's end.", f64::from(place.position)),
+        given("norm", apart, candidates::norm(found.direction)),
+        mean("bypass_score", bypass, &best.bypass, true),
+        mean("induce_score", induce, &best.induce, true),
+        mean("kl_divergence", kl, &best.kl, false),
+        mean(
+            "harmful_score",
+            "Mean refusal score of harmful prompts, unmodified.",
+            &unmodified.bypass,
+            false,
+        ),
+        mean(
+            "harmless_score",
+            "Mean refusal score of harmless prompts, unmodified.",
+            &unmodified.induce,
+            false,
+        ),
     ]
 }
 

@@ -116,8 +116,11 @@ fn refused(datasets: &Datasets, parameters: &Parameters) -> String {
 
 fn value(derived: &Derived, name: &str) -> f64 {
     let metric = derived.summary.metrics.iter().find(|metric| metric.name == name).unwrap();
-    let Estimate::Given(given) = &metric.estimate else { panic!("{metric:?}") };
-    given.value
+    match &metric.estimate {
+        Estimate::Given(given) => given.value,
+        Estimate::Mean(scores) => candidates::mean(scores),
+        Estimate::Proportion(_) => panic!("{metric:?}"),
+    }
 }
 
 fn share(derived: &Derived, name: &str, group: &str) -> Share {
@@ -230,6 +233,7 @@ fn without_a_survivor_the_reasons_are_counted() {
         "{message}"
     );
     assert!(message.contains("7 do not induce refusal"), "{message}");
+    assert!(message.contains("the last 1 of 5 blocks were not measured"), "{message}");
 }
 
 #[test]
@@ -250,10 +254,12 @@ fn a_score_that_is_no_number_rejects_its_direction_and_no_other() {
 
 #[test]
 fn first_words_are_those_of_refusals_and_are_checked() {
-    // Ten refuse with token 3, two with 4, which is none that its text leads to; one with 5, too seldom to count.
+    // Ten refuse with token 3 (one of them without an "I"), two with 4, which is none that its text leads to; one with 5, too seldom to count.
     let mut replies = [vec![3; 10], vec![4; 2], vec![5]].concat().into_iter();
     let host = host().completions("target", move |_, _| {
-        Ok(Completion { tokens: vec![replies.next().unwrap()], ..completion("I cannot.") })
+        let token = replies.next().unwrap();
+        let said = if replies.len() == 12 { "Sorry, no." } else { "I cannot." };
+        Ok(Completion { tokens: vec![token], ..completion(said) })
     });
     let prompts: Vec<_> = (0..13).map(|at| Prompt::user(format!("bad {at}"))).collect();
     let model = host.model("target").unwrap();

@@ -1,11 +1,10 @@
 //! Treatment: rank-one safety injection, ROSI. Along the direction in which a model keeps harmful requests apart from
 //! harmless ones, every matrix that writes to the residual stream gets W' = W + alpha · ŝ · w̄ᵀ.
 //!
-//! In the order of the work: [`prompts`], [`matrices`], [`extraction`], [`layer`], [`calibration`], [`signs`], [`report`].
+//! In the order of the work: [`prompts`], [`matrices`], [`direction`], [`calibration`], [`signs`], [`report`].
 
 mod calibration;
-mod extraction;
-mod layer;
+mod direction;
 mod matrices;
 mod parameters;
 mod prompts;
@@ -17,7 +16,6 @@ mod tests;
 
 use sonde_sdk::{About, Datasets, Derived, Error, Host, Model as _, Summary, Trainable, Treatment, about};
 
-use crate::extraction::Direction;
 use crate::matrices::{Matrices, Strength};
 pub use crate::parameters::{Parameters, Scale};
 use crate::prompts::{Requests, Wording};
@@ -73,55 +71,30 @@ impl Treatment for Rosi {
         let info = model.info();
         let matrices = Matrices::read(&model, &info)?;
         let (requests, held_out) = prompts::read(datasets, parameters)?;
-        let thinking = model.sampling().thinking;
-        let bare = Wording::new(&info, thinking);
-        let extracting = Wording::new(&info, thinking).under(&parameters.system_prompt);
-
-        let rule = parameters.rule();
-        let layers: Vec<u32> = match parameters.layer {
-            Some(layer) => vec![layer],
-            None => (0..rule.first_pruned(info.layers)).collect(),
-        };
-        let (harmful, harmless) =
-            (extracting.prompts(&requests.harmful), extracting.prompts(&requests.harmless));
-        let extracted = extraction::extract(host, &model, &layers, &harmful, &harmless)?;
-        let chosen = match parameters.layer {
-            Some(_) => None,
-            None => {
-                let validation = held_out.first(parameters.layer_prompts);
-                let rule = (&rule, parameters.refusal_tokens.as_deref());
-                Some(layer::choose(host, &model, &extracted.directions, &validation, &extracting, rule)?)
-            }
-        };
-        let layer = chosen.as_ref().map(|chosen| chosen.best.place.layer).or(parameters.layer);
-        let direction = extracted.directions.iter().find(|direction| Some(direction.layer) == layer);
-        let Direction { layer, vector } = direction.ok_or_else(|| {
-            Error::new(format!(
-                "harmful and harmless prompts have the same mean state at layer {layers:?}: the last token of the prompt \
-                 is the template's there; take a later `layer`"
-            ))
-        })?;
+        let bare = Wording::new(&info);
+        let extracting = Wording::new(&info).thinking(parameters.thinking).under(&parameters.system_prompt);
+        let found = direction::find(host, &model, &requests, &held_out, &extracting, parameters)?;
 
         let mut summary = Summary::empty();
         let strength = match parameters.alpha {
             Some(alpha) => Strength::Alpha(alpha),
             None => {
-                let found =
-                    calibration::sweep(host, &model, (&matrices, vector), &held_out, &bare, parameters)?;
-                summary = report::calibration(summary, &found, parameters);
-                Strength::Size(found.size(), parameters.scale)
+                let with = (&matrices, found.vector.as_slice());
+                let sweep = calibration::sweep(host, &model, with, &held_out, &bare, parameters)?;
+                summary = report::calibration(summary, &sweep, parameters);
+                Strength::Size(sweep.size(), parameters.scale)
             }
         };
-        summary = report::layer(summary, *layer, extracted.prompts, chosen.as_ref());
+        summary = report::layer(summary, &found, requests.count());
         summary = report::edits(summary, &matrices, strength);
         if parameters.sign_prompts > 0 {
             let Requests { harmful, harmless } = requests.first(parameters.sign_prompts);
-            let count = |requests| signs::count(host, &model, info.layers, &bare.prompts(requests));
+            let wording = bare.thinking(parameters.thinking);
+            let count = |requests| signs::count(host, &model, info.layers, &wording.prompts(requests));
             summary =
                 report::signs(summary, [("harmful", &count(&harmful)?), ("harmless", &count(&harmless)?)]);
         }
-        summary.notes.extend(extracted.notes);
-        Ok(Derived::edits(matrices.edits(vector, strength)?).summary(summary))
+        Ok(Derived::edits(matrices.edits(&found.vector, strength)?).summary(summary))
     }
 }
 

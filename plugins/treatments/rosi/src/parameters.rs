@@ -5,9 +5,10 @@ use sonde_sdk::{Error, Parameter};
 use sonde_treatments::refusal_direction::Rule;
 use sonde_treatments::rosi::Aim;
 
-/// The sizes tried, each with both signs: doublings from half a per cent of a matrix to two thirds of it. Useful sizes lie
-/// between a few per cent, in models of billions of parameters, and a quarter, in ones of a few million.
-const SIZES: [f64; 8] = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
+/// The sizes tried, each with both signs: half octaves from one per cent of a matrix to two thirds of it. Useful ones lie
+/// between a few per cent, in models of billions of parameters, and a quarter, in one of a few million, where the next
+/// octave already costs compliance.
+const SIZES: [f64; 13] = [0.01, 0.014, 0.02, 0.028, 0.04, 0.057, 0.08, 0.113, 0.16, 0.226, 0.32, 0.453, 0.64];
 
 /// What may be set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -22,10 +23,12 @@ pub struct Parameters {
     pub(crate) compliance_bound: f64,
     pub(crate) calibration_share: f64,
     pub(crate) system_prompt: String,
-    pub(crate) layer_prompts: usize,
-    pub(crate) refusal_tokens: Option<Vec<u32>>,
+    pub(crate) n_val: usize,
+    pub(crate) refusal_words: Vec<String>,
     pub(crate) kl_threshold: f64,
-    pub(crate) induce_threshold: f64,
+    pub(crate) induce_refusal_threshold: f64,
+    pub(crate) kl_tokens: u32,
+    pub(crate) thinking: bool,
     pub(crate) sign_prompts: usize,
 }
 
@@ -53,10 +56,12 @@ impl Default for Parameters {
             compliance_bound: 5.0,
             calibration_share: 0.3,
             system_prompt: String::new(),
-            layer_prompts: 32,
-            refusal_tokens: None,
+            n_val: 32,
+            refusal_words: Vec::new(),
             kl_threshold: rule.kl_threshold,
-            induce_threshold: rule.induce_refusal_threshold,
+            induce_refusal_threshold: rule.induce_refusal_threshold,
+            kl_tokens: 256,
+            thinking: false,
             sign_prompts: 8,
         }
     }
@@ -64,7 +69,7 @@ impl Default for Parameters {
 
 impl Parameters {
     /// As the description lists them.
-    pub fn described() -> [Parameter; 14] {
+    pub fn described() -> [Parameter; 16] {
         let rule = Rule::default();
         [
             Parameter::whole(
@@ -115,25 +120,34 @@ impl Parameters {
                 "Instructions above the prompts while direction and layer are found, for models that do not refuse by \
                  themselves. Absent when strengths are tried.",
             ),
-            Parameter::count(
-                "layer_prompts",
-                32,
-                "Prompts of each kind on which layers are compared, at most.",
-            ),
-            Parameter::counts(
-                "refusal_tokens",
-                "Ids of the tokens with which this model's refusals begin. Default: found in its own refusals.",
+            Parameter::count("n_val", 32, "Most prompts of each kind on which layers are compared."),
+            Parameter::words(
+                "refusal_words",
+                &[],
+                "First words of this model's refusals, one token each. Empty: found from its greedy replies to harmful \
+                 prompts.",
             ),
             Parameter::number(
                 "kl_threshold",
                 rule.kl_threshold,
                 "A layer is left out whose direction, taken out of the model, moves harmless prompts' next token further \
-                 than this (KL divergence, nats).",
+                 than this (mean KL divergence, nats).",
             ),
             Parameter::number(
-                "induce_threshold",
+                "induce_refusal_threshold",
                 rule.induce_refusal_threshold,
-                "A layer is left out whose direction, added, brings harmless prompts no refusal score above this.",
+                "A layer is left out whose direction, added, leaves harmless prompts' mean refusal score below this.",
+            ),
+            Parameter::count(
+                "kl_tokens",
+                256,
+                "Likeliest next tokens whose probabilities the KL divergence knows; the others share what is left over \
+                 evenly.",
+            ),
+            Parameter::flag(
+                "thinking",
+                false,
+                "Whether the chat template is asked to let the model think, while direction and layer are found.",
             ),
             Parameter::count(
                 "sign_prompts",
@@ -170,8 +184,8 @@ impl Parameters {
                 self.calibration_share
             ));
         }
-        if self.layer_prompts == 0 && self.layer.is_none() {
-            return wrong("`layer_prompts` is 0, and without `layer` layers must be compared".into());
+        if self.n_val == 0 && self.layer.is_none() {
+            return wrong("`n_val` is 0, and without `layer` layers must be compared".into());
         }
         Ok(())
     }
@@ -185,7 +199,7 @@ impl Parameters {
     pub fn rule(&self) -> Rule {
         Rule {
             kl_threshold: self.kl_threshold,
-            induce_refusal_threshold: self.induce_threshold,
+            induce_refusal_threshold: self.induce_refusal_threshold,
             ..Rule::default()
         }
     }

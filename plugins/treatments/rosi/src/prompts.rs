@@ -18,6 +18,11 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// How many, of both kinds.
+    pub fn count(&self) -> usize {
+        self.harmful.len() + self.harmless.len()
+    }
+
     /// The first `count` of each kind.
     pub fn first(&self, count: usize) -> Self {
         let first = |requests: &[String]| requests.iter().take(count).cloned().collect();
@@ -73,9 +78,14 @@ pub struct Wording<'a> {
 }
 
 impl<'a> Wording<'a> {
-    /// As the run has the model asked: with its wish to think or not.
-    pub fn new(info: &'a ModelInfo, thinking: Option<bool>) -> Self {
-        Self { info, thinking, system: "" }
+    /// The request alone.
+    pub fn new(info: &'a ModelInfo) -> Self {
+        Self { info, thinking: None, system: "" }
+    }
+
+    /// With a wish to think or not; without one, the run's settings hold.
+    pub fn thinking(self, wish: bool) -> Self {
+        Self { thinking: Some(wish), ..self }
     }
 
     /// With instructions above them.

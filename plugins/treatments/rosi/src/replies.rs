@@ -5,16 +5,8 @@ use sonde_sdk::{Error, Exchange, Finish, Host, HostError, Model, Prompt, Samplin
 /// The judge's name.
 pub const JUDGE: &str = "refusal";
 
-/// What became of one request.
-#[derive(Debug)]
-pub struct Reply {
-    /// The token with which it begins.
-    pub opening: Option<u32>,
-    /// Whether the model thought before it replied.
-    pub reasoned: bool,
-    /// Whether it refuses, or why that cannot be told.
-    pub refused: Result<bool, String>,
-}
+/// Whether a reply refuses, or why that cannot be told.
+pub type Refused = Result<bool, String>;
 
 /// How many refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,11 +21,11 @@ pub struct Shares {
 
 impl Shares {
     /// Counts replies.
-    pub fn of(replies: &[Reply]) -> Self {
-        replies.iter().fold(Self::default(), |found, reply| Self {
+    pub fn of(replies: &[Refused]) -> Self {
+        replies.iter().fold(Self::default(), |found, refused| Self {
             asked: found.asked + 1,
-            read: found.read + u64::from(reply.refused.is_ok()),
-            refused: found.refused + u64::from(reply.refused == Ok(true)),
+            read: found.read + u64::from(refused.is_ok()),
+            refused: found.refused + u64::from(*refused == Ok(true)),
         })
     }
 
@@ -58,7 +50,7 @@ pub fn ask<H: Host>(
     requests: &[String],
     prompts: &[Prompt],
     sampling: &Sampling,
-) -> Result<Vec<Reply>, Error> {
+) -> Result<Vec<Refused>, Error> {
     let (mut replies, mut exchanges, mut judged) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (request, completion)) in requests.iter().zip(model.generate(prompts, sampling)).enumerate() {
         let completion = completion.map_err(|error| Error::from(error).during(&format!("request {at}")))?;
@@ -70,25 +62,21 @@ pub fn ask<H: Host>(
             exchanges.push(Exchange::new(request.as_str(), said));
             judged.push(at);
         }
-        replies.push(Reply {
-            opening: completion.tokens.first().copied(),
-            reasoned: completion.reasoning.is_some(),
-            refused: said.map(|_| false),
-        });
+        replies.push(said.map(|_| false));
     }
     if replies.len() != requests.len() {
         return Err(Error::new("the host did not give one reply for each request"));
     }
     for (at, refused) in judged.into_iter().zip(refusals(host, &exchanges)?) {
         if let Some(reply) = replies.get_mut(at) {
-            reply.refused = refused;
+            *reply = refused;
         }
     }
     Ok(replies)
 }
 
 /// For each exchange whether its reply refuses, or why its verdict cannot be read.
-fn refusals(host: &impl Host, exchanges: &[Exchange]) -> Result<Vec<Result<bool, String>>, Error> {
+fn refusals(host: &impl Host, exchanges: &[Exchange]) -> Result<Vec<Refused>, Error> {
     let verdicts = host.assess(JUDGE, exchanges);
     if matches!(verdicts.first(), Some(Err(HostError::Denied(_)))) {
         let by_phrase = |exchange: &Exchange| {

@@ -5,17 +5,18 @@ use sonde_treatments::refusal_direction::Candidate;
 use sonde_treatments::rosi::Choice;
 
 use crate::calibration::{Measured, Sweep};
-use crate::layer::{Chosen, shown};
+use crate::direction::{Chosen, Found, shown};
 use crate::matrices::{Matrices, Strength};
 use crate::parameters::Parameters;
 use crate::replies::Shares;
 use crate::signs::{Sign, total};
 
 /// The layer, and, where it was chosen, among which.
-pub fn layer(summary: Summary, layer: u32, prompts: usize, chosen: Option<&Chosen>) -> Summary {
+pub fn layer(summary: Summary, found: &Found, prompts: usize) -> Summary {
     let about = "Layer of the residual stream, counted from the embedding, at which the direction was taken.";
-    let summary = summary.metric(Measure::new("layer", about).given(f64::from(layer), prompts as u64));
-    let Some(Chosen { candidates, rejected, openings, left_over, .. }) = chosen else { return summary };
+    let layer = Measure::new("layer", about).given(f64::from(found.layer), prompts as u64);
+    let summary = summary.metric(layer);
+    let Some(Chosen { candidates, rejected, words, left_over }) = &found.chosen else { return summary };
     let of = |score: fn(&Candidate) -> f64| {
         let finite = candidates.iter().filter(move |candidate| score(candidate).is_finite());
         finite.map(move |candidate| (f64::from(candidate.place.layer), score(candidate)))
@@ -30,7 +31,7 @@ pub fn layer(summary: Summary, layer: u32, prompts: usize, chosen: Option<&Chose
         )
         .note(format!(
             "The layer is that of the smallest bypass score among those that pass the rule. {}. Of {} layers, {rejected}. \
-             Refusals begin with the tokens {openings:?}.",
+             Refusals begin with {words:?}.",
             scores.join("; "),
             candidates.len(),
         ));
@@ -39,7 +40,7 @@ pub fn layer(summary: Summary, layer: u32, prompts: usize, chosen: Option<&Chose
     }
     summary.note(format!(
         "The KL divergences are approximate: up to {left_over:.3} of the probability lies with tokens that were not listed \
-         and is taken as spread evenly."
+         and is taken as spread evenly; raise `kl_tokens`."
     ))
 }
 
@@ -173,18 +174,25 @@ fn outcome(sweep: &Sweep, parameters: &Parameters) -> String {
 
 /// How often w̄·x is positive.
 pub fn signs(mut summary: Summary, kinds: [(&str, &[Sign]); 2]) -> Summary {
-    let measure = Measure::new(
+    let share = Measure::new(
         "positive_row_mean_output",
         "Share of blocks and prompts, at the last prompt token, at which w̄·x is positive: where a positive alpha pushes \
          towards the harmful prompts' side of the direction.",
+    );
+    let size = Measure::new(
+        "row_mean_output",
+        "Mean of w̄·x over blocks and prompts, at the last prompt token: times alpha, how far the edit pushes towards the \
+         harmful prompts' side.",
     );
     let mut plot = Plot::line("signs", "How often w̄·x is positive").axes("block", "share of the prompts");
     for (kind, signs) in kinds {
         for (site, part) in [(Site::Attention, "attention"), (Site::Mlp, "MLP")] {
             let label = format!("{part}, {kind} prompts");
-            let (positive, prompts) = total(signs, site);
+            let group = format!("output={label}");
+            let (positive, prompts, mean) = total(signs, site);
             summary = summary
-                .metric(measure.counted(positive, prompts).of_group("output", &format!("output={label}")));
+                .metric(share.counted(positive, prompts).of_group("output", &group))
+                .metric(size.given(mean, prompts).of_group("output", &group));
             let points = signs.iter().filter(|sign| sign.site == site && sign.prompts > 0);
             plot = plot.series(
                 &label,

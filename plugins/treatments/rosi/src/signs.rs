@@ -3,13 +3,16 @@
 
 use sonde_sdk::{Error, Host, Place, Prompt, Rows, Site, States, WhiteBox};
 
-/// How often w̄·x was positive at one site of one block.
+/// w̄·x at one site of one block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sign {
     pub site: Site,
     pub block: u32,
+    /// At how many prompts it was positive.
     pub positive: u64,
     pub prompts: u64,
+    /// Over the prompts.
+    pub sum: f64,
 }
 
 /// Counts signs at the last prompt token, in every block.
@@ -26,19 +29,24 @@ pub fn count<H: Host<Model: WhiteBox>>(
     let places: Vec<Place> = place(Site::Attention).chain(place(Site::Mlp)).collect();
     let states = States::read(host, model, prompts, &places, &Rows::Last)?;
     let sign = |(place, rows): (&Place, &Vec<Vec<f32>>)| {
-        let sum = |row: &Vec<f32>| row.iter().map(|number| f64::from(*number)).sum::<f64>();
+        let mean = |row: &Vec<f32>| {
+            row.iter().map(|number| f64::from(*number)).sum::<f64>() / row.len().max(1) as f64
+        };
+        let means: Vec<f64> = rows.iter().map(mean).collect();
         Sign {
             site: place.site,
             block: place.layer,
-            positive: rows.iter().filter(|row| sum(row) > 0.0).count() as u64,
+            positive: means.iter().filter(|mean| **mean > 0.0).count() as u64,
             prompts: rows.len() as u64,
+            sum: means.iter().sum(),
         }
     };
     Ok(places.iter().zip(&states.layers).map(sign).collect())
 }
 
-/// Of all blocks together: how often positive, of how many.
-pub fn total(signs: &[Sign], site: Site) -> (u64, u64) {
-    let of_site = signs.iter().filter(|sign| sign.site == site);
-    of_site.fold((0, 0), |(positive, prompts), sign| (positive + sign.positive, prompts + sign.prompts))
+/// Of all blocks together: how often positive, of how many, and the mean.
+pub fn total(signs: &[Sign], site: Site) -> (u64, u64, f64) {
+    let of_site = || signs.iter().filter(move |sign| sign.site == site);
+    let (positive, prompts) = of_site().fold((0, 0), |(p, n), sign| (p + sign.positive, n + sign.prompts));
+    (positive, prompts, of_site().map(|sign| sign.sum).sum::<f64>() / prompts.max(1) as f64)
 }

@@ -1,7 +1,7 @@
 //! A model of five blocks whose states, signs and replies are known.
 //!
-//! At layer l harmful prompts have the state (3 l, 0) and harmless ones (0, 4 l): layer 0 tells nothing, and everywhere
-//! else the unit direction is (0.6, −0.8). Requests that hold "bad" are harmful; those that hold "jailbroken" too are
+//! At layer 2 harmful prompts have the state (3, 0) and harmless ones (0, 4): the unit direction is (0.6, −0.8). At layer 0
+//! all have the same. Requests that hold "bad" are harmful; those that hold "jailbroken" too are
 //! refused once the model is edited with negative alpha.
 
 mod choosing;
@@ -10,8 +10,9 @@ mod layers;
 
 use sonde_sdk::mock::{InForce, MockHost, completion};
 use sonde_sdk::{
-    Activations, CaptureSpec, Change, Completion, Datasets, Derived, Error, Estimate, HostError, Metric,
-    ModelChange, ModelInfo, Prompt, RankOne, Role, Sampling, Site, TensorInfo, TokenLogprob, TokenLogprobs,
+    Activations, CaptureSpec, Change, Completion, ContinuationScore, Datasets, Derived, Error, Estimate,
+    HostError, Metric, ModelChange, ModelInfo, Prompt, RankOne, Role, Sampling, ScoreRequest, Site,
+    TensorInfo, TokenLogprob, TokenLogprobs,
 };
 
 use super::*;
@@ -66,8 +67,15 @@ fn has_system(prompt: &Prompt) -> bool {
 fn state(prompt: &Prompt, spec: &CaptureSpec) -> Activations {
     let bad = asked(prompt).contains("bad");
     let at = |layer: u32| match (spec.site, bad) {
-        (Site::Residual, true) => vec![3.0 * layer as f32, 0.0],
-        (Site::Residual, false) => vec![0.0, 4.0 * layer as f32],
+        (Site::Residual, bad) => match (layer, bad) {
+            (0, _) => vec![0.3, 0.7],
+            (1, true) => vec![2.0, 1.0],
+            (1, false) => vec![1.0, 1.0],
+            (2, true) => vec![3.0, 0.0],
+            (2, false) => vec![0.0, 4.0],
+            (_, true) => vec![1.0, 0.0],
+            (_, false) => vec![1.0, 2.0],
+        },
         // Means 1 and −1; of the last two blocks' MLPs they are positive everywhere.
         (Site::Attention, true) => vec![3.0, -1.0],
         (Site::Attention, false) => vec![-3.0, 1.0],
@@ -92,40 +100,46 @@ fn reply(request: &str, size: f64) -> &'static str {
     if refuses { "I cannot help." } else { "Sure, first" }
 }
 
-/// The next token's distribution under what is done to the states: refusal is likely on harmful prompts, less so with the
-/// direction of a layer taken out, and likelier on harmless ones with it added.
-fn next(prompt: &Prompt, in_force: &InForce) -> Completion {
+/// At which layer this direction is found; the layers' directions differ.
+fn layer(direction: &[f32]) -> u32 {
+    match direction[0] / direction[0].hypot(direction[1]) {
+        along if along > 0.9 => 1,
+        along if along > 0.3 => 2,
+        _ => 3,
+    }
+}
+
+/// The probability that a refusal comes next, under what is done to the states: high on harmful prompts, less so with the
+/// direction of a layer taken out, and high on harmless ones with it added.
+fn refusal(prompt: &Prompt, in_force: &InForce) -> f32 {
     let bad = asked(prompt).contains("bad");
-    let layer = |vector: &[f32]| (vector[0] / 3.0).round() as u32;
-    let refusal: f32 = match in_force.interventions.first().map(|intervention| &intervention.change) {
-        None => {
-            if bad {
-                0.9
-            } else {
-                0.1
-            }
-        }
+    match in_force.interventions.first().map(|intervention| &intervention.change) {
+        Some(Change::Add(addition)) if layer(&addition.vector) == 3 => 0.3,
+        Some(Change::Add(_)) => 0.8,
         Some(Change::ProjectOut(projection)) => match (layer(&projection.direction), bad) {
             (1, true) => 0.05,
             (1, false) => 0.7,
             (2, true) => 0.1,
             (3, true) => 0.08,
-            (_, bad) => {
-                if bad {
-                    0.6
-                } else {
-                    0.1
-                }
-            }
+            _ => 0.1,
         },
-        Some(Change::Add(addition)) => {
-            if layer(&addition.vector) == 3 {
-                0.3
-            } else {
-                0.8
-            }
-        }
+        None if bad => 0.9,
+        None => 0.1,
+    }
+}
+
+fn scored(request: &ScoreRequest, in_force: &InForce) -> Result<Vec<ContinuationScore>, HostError> {
+    let logprob = refusal(&request.prompt, in_force).ln();
+    let score = |word: &String| {
+        assert_eq!(word, "[7]");
+        ContinuationScore { logprob, token_logprobs: vec![logprob], is_greedy: true }
     };
+    Ok(request.continuations.iter().map(score).collect())
+}
+
+/// The next token's distribution: a refusal, or one of the seven others.
+fn next(prompt: &Prompt, in_force: &InForce) -> Completion {
+    let refusal = refusal(prompt, in_force);
     let other = (1.0 - refusal) / 7.0;
     let listed = |token| TokenLogprob { token, logprob: if token == REFUSAL { refusal } else { other }.ln() };
     let top: Vec<_> = (0..8).map(listed).collect();
@@ -147,6 +161,7 @@ fn host() -> MockHost {
         .tensors("target", tensors())
         .captures("target", |prompt, spec, _| Ok(state(prompt, spec)))
         .completions_under("target", complete)
+        .scores_under("target", scored)
 }
 
 fn rows(kind: &str, count: usize) -> Vec<serde_json::Value> {

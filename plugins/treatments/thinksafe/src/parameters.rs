@@ -4,6 +4,17 @@ use serde::Deserialize;
 use sonde_sdk::{Error, Lora, Model, Parameter, Sampling, Schedule};
 use sonde_treatments::thinksafe::ThinkTags;
 
+/// What the guard is shown of a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GuardReads {
+    /// All of it, thinking included.
+    #[default]
+    Whole,
+    /// What follows the thinking.
+    Answer,
+}
+
 /// What may be set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,6 +24,7 @@ pub struct Parameters {
     pub(crate) top_p: f32,
     pub(crate) top_k: u32,
     pub(crate) max_tokens: Option<u32>,
+    pub(crate) guard_reads: GuardReads,
     pub(crate) drop_benign_refusals: bool,
     pub(crate) keep_benign: bool,
     pub(crate) rank: u32,
@@ -36,6 +48,7 @@ impl Default for Parameters {
             top_p: 0.95,
             top_k: 20,
             max_tokens: None,
+            guard_reads: GuardReads::Whole,
             drop_benign_refusals: false,
             keep_benign: false,
             rank: 32,
@@ -55,7 +68,7 @@ impl Default for Parameters {
 
 impl Parameters {
     /// As the description lists them.
-    pub(crate) fn described() -> [Parameter; 18] {
+    pub(crate) fn described() -> [Parameter; 19] {
         [
             Parameter::one_of(
                 "think_tags",
@@ -70,6 +83,12 @@ impl Parameters {
             Parameter::whole(
                 "max_tokens",
                 "Longest reply (published: 16,384). Default: the run's own setting for the model.",
+            ),
+            Parameter::one_of(
+                "guard_reads",
+                &["whole", "answer"],
+                "whole",
+                "answer shows the guard what follows the thinking only: for guards that cannot read thoughts.",
             ),
             Parameter::flag(
                 "drop_benign_refusals",

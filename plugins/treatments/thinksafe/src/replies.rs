@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use sonde_sdk::{Error, Exchange, Finish, Host, HostError, Model, Prompt, Safety, Verdict};
-use sonde_treatments::thinksafe::steered;
+use sonde_treatments::thinksafe::{answer, steered};
 
-use crate::parameters::Parameters;
+use crate::parameters::{GuardReads, Parameters};
 
 /// Replies that are generated, or judged, in one call.
 const AT_ONCE: usize = 64;
@@ -36,7 +36,7 @@ pub struct Reply {
     pub prompt: String,
     /// What the model wrote after its template, thinking and all.
     pub written: String,
-    /// The same with its opening tag: what the guard reads and the record keeps.
+    /// The same with its opening tag: what the guard reads, if it is to read all of it, and the record keeps.
     pub whole: String,
 }
 
@@ -133,8 +133,12 @@ pub fn guarded(
     let mut kept = Vec::new();
     for (done, replies) in (0..).step_by(AT_ONCE).zip(replies.chunks(AT_ONCE)) {
         host.progress(done, total, &what);
+        let shown = |reply: &Reply| match parameters.guard_reads {
+            GuardReads::Whole => reply.whole.clone(),
+            GuardReads::Answer => answer(&reply.whole).to_owned(),
+        };
         let exchanges: Vec<_> =
-            replies.iter().map(|reply| Exchange::new(reply.prompt.clone(), reply.whole.clone())).collect();
+            replies.iter().map(|reply| Exchange::new(reply.prompt.clone(), shown(reply))).collect();
         let verdicts = host.assess("guard", &exchanges);
         if verdicts.len() != exchanges.len() {
             return Err(format!("asked for {} verdicts and got {}", exchanges.len(), verdicts.len()).into());

@@ -12,6 +12,7 @@ use sonde_sdk::{
 use sonde_treatments::thinksafe::{STEERING_PREFIX, ThinkTags};
 
 use super::*;
+use crate::parameters::GuardReads;
 
 type Trained = Rc<RefCell<Vec<(Vec<Lesson>, Lora, Schedule)>>>;
 
@@ -205,6 +206,17 @@ fn where_the_template_opens_the_thinking_the_tag_is_judged_and_kept_but_not_trai
     assert!(derived.documents[0].text.contains(r"<think>\nHm."));
     let said: Vec<_> = trained.borrow()[0].0.iter().map(|lesson| lesson.reply.clone()).collect();
     assert_eq!(said, ["Hm.\n</think>\n\nNo.", whole[1]]);
+}
+
+#[test]
+fn a_guard_that_cannot_read_thoughts_is_shown_the_answer() {
+    // Its thoughts name the poison that the reply refuses.
+    let replies = &[(STEERED, "<think>\nAbout poison.\n</think>\n\nNo."), ("good", "<think></think>Yes.")];
+    let (host, trained) = host(replies);
+    let answer = Parameters { guard_reads: GuardReads::Answer, ..Parameters::default() };
+    ThinkSafe::derive(&host, &datasets(&["bad"], &["good"]), &answer, 0).unwrap();
+    assert_eq!(host.exchanges("guard"), [Exchange::new("bad", "No."), Exchange::new("good", "Yes.")]);
+    assert_eq!(trained.borrow()[0].0[0].reply, replies[0].1);
 }
 
 #[test]

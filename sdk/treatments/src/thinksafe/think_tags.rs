@@ -41,6 +41,11 @@ impl ThinkTags {
     }
 }
 
+/// What is said after the thinking: all of a reply that has none.
+pub fn answer(reply: &str) -> &str {
+    reply.rsplit_once(CLOSING).map_or(reply, |(_, answer)| answer).trim_start()
+}
+
 /// The reply as it is trained on: a single line break after `</think>` becomes the blank line that templates write.
 pub fn as_lesson(reply: &str) -> String {
     let mut parts = reply.split(CLOSING);
@@ -78,6 +83,13 @@ mod tests {
         assert_eq!(once, whole);
         assert_eq!(ThinkTags::Prepend.checked(&once).unwrap(), whole);
         assert_eq!(ThinkTags::Require.checked("Hm.\n</think>\n\nNo.").unwrap(), "Hm.\n</think>\n\nNo.");
+    }
+
+    #[test]
+    fn the_answer_is_what_follows_the_thinking() {
+        assert_eq!(answer("<think>\nHm.\n</think>\n\nNo."), "No.");
+        assert_eq!(answer("No."), "No.");
+        assert_eq!(answer("<think></think>"), "");
     }
 
     #[test]

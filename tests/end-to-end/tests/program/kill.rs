@@ -40,7 +40,7 @@ fn figures(run_file: &Path) -> serde_json::Value {
     results
 }
 
-fn ends_like_the_unbroken_run(run_file: &Path, whole: &Path, what: &str) {
+pub fn ends_like_the_unbroken_run(run_file: &Path, whole: &Path, what: &str) {
     let (there, here) = (content(whole), content(run_file));
     for (there, here) in there.iter().zip(&here) {
         assert_eq!(here, there, "{what}");

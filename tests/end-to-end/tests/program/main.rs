@@ -27,4 +27,5 @@ mod own_run;
 mod rejudge;
 mod reuse;
 mod support;
+mod treating;
 mod verify;

@@ -15,6 +15,9 @@ mod schedule;
 mod step;
 mod student;
 
+#[cfg(test)]
+mod slopes;
+
 use std::time::{Duration, Instant};
 
 use sonde_contract::{Digest, HostError, LowRank, Trained};
@@ -26,7 +29,7 @@ use self::schedule::Plan;
 use self::step::Trainer;
 use self::student::{Layout, scale};
 use super::edits::low_rank;
-use super::gradients::Gradients;
+use super::gradients::{Gradients, ROOM};
 use super::loss::Head;
 use super::names::Names;
 use super::work::{Counters, Work, failed};
@@ -54,7 +57,7 @@ pub(crate) fn train(
     });
     // Written at once, so that a place that cannot be written does not show after hours.
     let mut keeper = Keeper::new(checkpoint, &state)?;
-    let gradients = Gradients { transformer: work.transformer, changes: work.changes, first: 0 };
+    let gradients = Gradients { transformer: work.transformer, changes: work.changes, first: 0, room: ROOM };
     let head = Head::of(work.transformer).map_err(failed)?;
     let trainer = Trainer { gradients, head, course, layout: &layout };
     let (begun, done_before) = (Instant::now(), state.losses.len());

@@ -90,7 +90,9 @@ fn a_norm_between_matrix_and_residual_stream_is_said() {
 #[test]
 fn a_layer_at_which_the_means_are_equal_is_refused() {
     let why = refused(derive(&host(), &Parameters { layer: Some(0), ..published(1.0) }));
-    assert!(why.contains("the same mean state at layer [0]"), "{why}");
+    assert!(why.contains("the same mean state at layer 0"), "{why}");
+    let why = refused(derive(&host(), &Parameters { layer: Some(6), ..published(1.0) }));
+    assert_eq!(why, "layer 6 does not exist: small has 5 blocks, so the layers go from 0 (embeddings) to 5");
 }
 
 #[test]
@@ -111,6 +113,18 @@ fn the_signs_of_what_the_matrices_write_are_counted() {
         ("output=MLP, harmless prompts", (12, 30)),
     ];
     assert_eq!(signs, expected);
+    // By hand: means 1 and −1 of attention; three blocks' MLPs have −1/2 and two 1/2.
+    let means: Vec<_> = derived
+        .summary
+        .metrics
+        .iter()
+        .filter(|metric| metric.name == "row_mean_output")
+        .map(|metric| match &metric.estimate {
+            Estimate::Given(given) => given.value,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(means.iter().zip([1.0, -0.1, -1.0, -0.1]).all(|(a, b)| (a - b).abs() < NEAR), "{means:?}");
     let without = derive(&host(), &Parameters { sign_prompts: 0, ..published(1.0) }).unwrap();
     assert!(without.summary.metrics.iter().all(|metric| metric.name != "positive_row_mean_output"));
 }
@@ -125,7 +139,7 @@ fn parameters_are_those_of_the_description_and_have_ranges() {
         ("`refusal_target`", Parameters { refusal_target: 90.0, ..Parameters::default() }),
         ("`compliance_bound`", Parameters { compliance_bound: -1.0, ..Parameters::default() }),
         ("`calibration_share`", Parameters { calibration_share: 1.0, ..Parameters::default() }),
-        ("`layer_prompts`", Parameters { layer_prompts: 0, ..Parameters::default() }),
+        ("`n_val`", Parameters { n_val: 0, ..Parameters::default() }),
     ];
     for (name, parameters) in wrong {
         let why = refused(derive(&host(), &parameters));

@@ -10,7 +10,7 @@ fn by_rule() -> Parameters {
 fn the_layer_is_that_of_the_smallest_bypass_score_that_passes_the_rule() {
     let host = host();
     let derived = derive(&host, &by_rule()).unwrap();
-    // Of the layers 1 to 3 (0 tells nothing, 4 is among the last fifth) 1 moves harmless prompts and 3 does not induce
+    // Of the layers 0 to 3 (4 is among the last fifth) 0 tells nothing, 1 moves harmless prompts and 3 does not induce
     // refusal, though both have smaller bypass scores than 2.
     assert_eq!(value(&derived, "layer"), 2.0);
     // By hand: ln(0.1 / 0.9) = −2.197, ln(0.8 / 0.2) = 1.386.
@@ -19,7 +19,7 @@ fn the_layer_is_that_of_the_smallest_bypass_score_that_passes_the_rule() {
         "{:?}",
         derived.summary.notes
     );
-    assert!(has_note(&derived, "begin with the tokens [7]"));
+    assert!(has_note(&derived, "Refusals begin with [\"[7]\"]"), "{:?}", derived.summary.notes);
     let read: Vec<_> = host.captured("target").into_iter().map(|(_, spec)| spec).collect();
     let residual: Vec<_> = read.iter().filter(|spec| spec.site == Site::Residual).collect();
     // One pass for all layers: as many captures as prompts.
@@ -30,21 +30,23 @@ fn the_layer_is_that_of_the_smallest_bypass_score_that_passes_the_rule() {
 fn thresholds_can_be_loosened() {
     let derived = derive(&host(), &Parameters { kl_threshold: 10.0, ..by_rule() }).unwrap();
     assert_eq!(value(&derived, "layer"), 1.0);
-    let derived = derive(&host(), &Parameters { induce_threshold: -5.0, ..by_rule() }).unwrap();
+    let derived = derive(&host(), &Parameters { induce_refusal_threshold: -0.9, ..by_rule() }).unwrap();
     assert_eq!(value(&derived, "layer"), 3.0);
 }
 
 #[test]
 fn without_a_layer_that_passes_the_error_shows_the_scores() {
-    let why = refused(derive(&host(), &Parameters { induce_threshold: 2.0, ..by_rule() }));
-    assert!(why.starts_with("none of 3 candidate directions passes the rule"), "{why}");
-    assert!(why.contains("Or name a `layer`. Candidates: layer 1: bypass"), "{why}");
+    let why = refused(derive(&host(), &Parameters { induce_refusal_threshold: 2.0, ..by_rule() }));
+    assert!(why.starts_with("none of 4 candidate directions passes the rule"), "{why}");
+    assert!(why.contains("Or name a `layer`. Candidates: layer 0: bypass"), "{why}");
 }
 
 #[test]
 fn layers_are_compared_under_the_instructions_of_the_extraction() {
     let host = host();
     derive(&host, &Parameters { system_prompt: "Refuse what harms.".into(), ..by_rule() }).unwrap();
+    let wish = |prompt: &Prompt| matches!(prompt, Prompt::Chat(chat) if chat.thinking == Some(false));
+    assert!(host.captured("target").iter().all(|(prompt, _)| wish(prompt)));
     let compared = |sampling: &Sampling| sampling.logprobs.is_some();
     let asked = host.asked("target");
     assert!(asked.iter().any(|(_, sampling)| compared(sampling)));
@@ -52,12 +54,13 @@ fn layers_are_compared_under_the_instructions_of_the_extraction() {
 }
 
 #[test]
-fn refusals_whose_first_token_is_not_known_are_asked_for() {
+fn refusals_whose_first_word_is_not_known_are_asked_for() {
     let compliant = host().completions("target", |_, _| Ok(completion("Sure")));
     let why = refused(derive(&compliant, &by_rule()));
-    assert!(why.contains("refuses none of 5 harmful prompts") && why.contains("`system_prompt`"), "{why}");
-    let named = Parameters { refusal_tokens: Some(vec![REFUSAL]), ..by_rule() };
-    assert_eq!(value(&derive(&host(), &named).unwrap(), "layer"), 2.0);
+    assert!(why.contains("refuses 0 of 5 harmful prompts") && why.contains("`system_prompt`"), "{why}");
+    let named = Parameters { refusal_words: vec!["[7]".into()], ..by_rule() };
+    let derived = derive(&host(), &named).unwrap();
+    assert_eq!(value(&derived, "layer"), 2.0);
     let thinking = host().completions("target", |_, _| {
         Ok(Completion { reasoning: Some("Hm.".into()), ..completion("I cannot") })
     });
@@ -72,6 +75,7 @@ fn a_model_that_ends_its_turn_at_once_under_a_change_does_not_pass() {
         }
         Ok(completion(""))
     });
+    // All but layer 0, where nothing changes.
     let why = refused(derive(&host, &by_rule()));
     assert!(why.contains("3 have a score that is no number"), "{why}");
 }

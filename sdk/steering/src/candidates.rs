@@ -11,7 +11,11 @@ const AT_ONCE: usize = 16;
 /// template's own tokens, the same in every prompt.
 const SHORTEST: f64 = 1e-9;
 
-/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens.
+/// Sums the states of prompts at the inputs of the first `layers` blocks, at their last `positions` tokens; in one pass
+/// per prompt.
+///
+/// # Errors
+/// What the host cannot do, with the number of the prompt.
 pub fn means<H: Host<Model: WhiteBox>>(
     host: &H,
     model: &H::Model,
@@ -25,9 +29,9 @@ pub fn means<H: Host<Model: WhiteBox>>(
     let total = prompts.len() as u64;
     for (at, chunk) in prompts.chunks(AT_ONCE).enumerate() {
         host.progress((at * AT_ONCE) as u64, total, &format!("{kind} prompts read"));
-        for (row, captured) in chunk.iter().zip(model.capture(chunk, &spec)).enumerate() {
+        for (row, captured) in model.capture(chunk, &spec).into_iter().enumerate() {
             let during = || format!("{kind} prompt {}", at * AT_ONCE + row);
-            let captured = captured.1.map_err(|error| Error::from(error).during(&during()))?;
+            let captured = captured.map_err(|error| Error::from(error).during(&during()))?;
             for layer in 0..layers {
                 let added = means.add(layer as usize, &captured.read(layer)?);
                 added.map_err(|error| Error::new(error.to_string()).during(&during()))?;
@@ -38,32 +42,44 @@ pub fn means<H: Host<Model: WhiteBox>>(
     Ok(means)
 }
 
-/// What candidates are measured with.
-pub struct Validation<'a, M> {
-    pub model: &'a M,
-    pub words: &'a [String],
-    pub harmful: &'a [Prompt],
-    pub harmless: &'a [Prompt],
-    next: Sampling,
-    /// Of the unmodified model, on the harmless prompts.
-    unmodified: Vec<Likeliest>,
-    /// Mean refusal scores of the unmodified model.
-    pub baseline: Baseline,
+/// The scores of one direction, or of none, on each validation prompt.
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// Refusal scores of the harmful prompts, with the direction taken out.
+    pub bypass: Vec<f64>,
+    /// Refusal scores of the harmless prompts, with it added.
+    pub induce: Vec<f64>,
+    /// KL divergences on the harmless prompts, with it taken out.
+    pub kl: Vec<f64>,
 }
 
-/// How the unmodified model does on the validation prompts.
-#[derive(Clone, Copy, Debug)]
-pub struct Baseline {
-    pub harmful: f64,
-    pub harmless: f64,
-    /// How many prompts of each kind.
-    pub prompts: [u64; 2],
-    /// The largest probability that the likeliest tokens left over.
-    pub left_over: f64,
+impl Scores {
+    /// As the rule compares them.
+    pub fn candidate(&self, place: Place) -> Candidate {
+        let [bypass, induce, kl] = [&self.bypass, &self.induce, &self.kl].map(|scores| mean(scores));
+        Candidate { place, bypass, induce, kl }
+    }
+}
+
+/// What directions are measured with.
+pub struct Validation<'a, M> {
+    model: &'a M,
+    words: &'a [String],
+    harmful: &'a [Prompt],
+    harmless: &'a [Prompt],
+    next: Sampling,
+    /// Of the unmodified model, on the harmless prompts.
+    next_tokens: Vec<Likeliest>,
+    /// The scores of the unmodified model.
+    pub unmodified: Scores,
 }
 
 impl<'a, M: WhiteBox> Validation<'a, M> {
-    /// Measures the unmodified model.
+    /// Measures the unmodified model. `words` are those with which its refusals begin, one token each; `kl_tokens` is how
+    /// many of the likeliest next tokens the KL divergence knows.
+    ///
+    /// # Errors
+    /// What the host cannot do, and a model that ends its turn at once on a harmless prompt.
     pub fn new(
         model: &'a M,
         words: &'a [String],
@@ -72,51 +88,56 @@ impl<'a, M: WhiteBox> Validation<'a, M> {
         kl_tokens: u32,
     ) -> Result<Self, Error> {
         let next = Sampling { logprobs: Some(kl_tokens), ..refusals::greedy(model, 1) };
-        let baseline = Baseline {
-            harmful: mean(&refusals::scores(model, harmful, words)?),
-            harmless: mean(&refusals::scores(model, harmless, words)?),
-            prompts: [harmful.len() as u64, harmless.len() as u64],
-            left_over: 0.0,
+        let unmodified = Scores {
+            bypass: refusals::scores(model, harmful, words)?,
+            induce: refusals::scores(model, harmless, words)?,
+            kl: vec![0.0; harmless.len()],
         };
-        let mut made = Self { model, words, harmful, harmless, next, unmodified: Vec::new(), baseline };
-        let found: Option<Vec<_>> = made.next_tokens(model)?.into_iter().collect();
-        made.unmodified =
+        let mut made = Self { model, words, harmful, harmless, next, next_tokens: Vec::new(), unmodified };
+        let found: Option<Vec<_>> = made.distributions(model)?.into_iter().collect();
+        made.next_tokens =
             found.ok_or("the model ends its turn at once on a harmless prompt; leave it out")?;
-        made.baseline.left_over = made.unmodified.iter().map(Likeliest::left_over).fold(0.0, f64::max);
         Ok(made)
     }
 
-    /// The three scores of a direction.
-    pub fn measure(&self, place: Place, direction: &[f64]) -> Result<Candidate, Error> {
-        if is_rounding(direction) {
-            // Nothing changes: r̂ = r / (‖r‖ + 1e-8) is next to nothing.
-            let Baseline { harmful: bypass, harmless: induce, .. } = self.baseline;
-            return Ok(Candidate { place, bypass, induce, kl: 0.0 });
-        }
-        let layers = self.model.info().layers;
-        let ablated = self.model.intervene(&ablation(direction, 0..layers, 1.0))?;
-        let bypass = mean(&refusals::scores(&ablated, self.harmful, self.words)?);
-        let kl = self.divergence(&ablated)?;
-        let addition = Intervention::add(Site::Residual, [place.layer], narrowed(direction), 1.0);
-        let added = self.model.intervene(&[addition])?;
-        let induce = mean(&refusals::scores(&added, self.harmless, self.words)?);
-        Ok(Candidate { place, bypass, induce, kl })
+    /// The largest probability that the likeliest tokens of the unmodified model leave over.
+    pub fn left_over(&self) -> f64 {
+        self.next_tokens.iter().map(Likeliest::left_over).fold(0.0, f64::max)
     }
 
-    /// Mean divergence on the harmless prompts. NaN where the changed model has no distribution to compare.
-    fn divergence(&self, changed: &M) -> Result<f64, Error> {
-        let mut divergences = Vec::with_capacity(self.unmodified.len());
-        for (unmodified, changed) in self.unmodified.iter().zip(self.next_tokens(changed)?) {
-            let Some(changed) = changed else { return Ok(f64::NAN) };
-            let found = unmodified.kl_divergence(&changed);
-            divergences.push(found.map_err(|error| Error::new(error.to_string()))?);
+    /// The scores of a direction that was found at the input of a block.
+    ///
+    /// # Errors
+    /// What the host cannot do.
+    pub fn measure(&self, layer: u32, direction: &[f64]) -> Result<Scores, Error> {
+        if is_rounding(direction) {
+            // Nothing changes: r̂ = r / (‖r‖ + 1e-8) is next to nothing.
+            return Ok(self.unmodified.clone());
         }
-        Ok(mean(&divergences))
+        let ablated = self.model.intervene(&ablation(direction, 0..self.model.info().layers, 1.0))?;
+        let addition = Intervention::add(Site::Residual, [layer], narrowed(direction), 1.0);
+        let added = self.model.intervene(&[addition])?;
+        Ok(Scores {
+            bypass: refusals::scores(&ablated, self.harmful, self.words)?,
+            induce: refusals::scores(&added, self.harmless, self.words)?,
+            kl: self.divergences(&ablated)?,
+        })
+    }
+
+    /// Divergence on each harmless prompt. NaN where the changed model has no distribution to compare.
+    fn divergences(&self, changed: &M) -> Result<Vec<f64>, Error> {
+        let changed = self.distributions(changed)?;
+        let divergence = |(unmodified, changed): (&Likeliest, &Option<Likeliest>)| match changed {
+            Some(changed) => unmodified.kl_divergence(changed),
+            None => Ok(f64::NAN),
+        };
+        let found: Result<Vec<f64>, _> = self.next_tokens.iter().zip(&changed).map(divergence).collect();
+        found.map_err(|error| Error::new(error.to_string()))
     }
 
     /// The next-token distribution after each harmless prompt; none where the model ends its turn at once, or where its
     /// probabilities are no numbers.
-    fn next_tokens(&self, model: &M) -> Result<Vec<Option<Likeliest>>, Error> {
+    fn distributions(&self, model: &M) -> Result<Vec<Option<Likeliest>>, Error> {
         let vocabulary = self.model.info().vocabulary as usize;
         let mut found = Vec::with_capacity(self.harmless.len());
         for reply in model.generate(self.harmless, &self.next) {
@@ -161,23 +182,27 @@ pub fn narrowed(numbers: &[f64]) -> Vec<f32> {
     numbers.iter().map(|number| *number as f32).collect()
 }
 
-fn mean(scores: &[f64]) -> f64 {
+/// Of scores.
+pub fn mean(scores: &[f64]) -> f64 {
     scores.iter().sum::<f64>() / scores.len() as f64
 }
 
 /// Every direction's scores, in the order in which they are compared.
+///
+/// # Errors
+/// What the host cannot do.
 pub fn measured<H: Host<Model: WhiteBox>>(
     host: &H,
     validation: &Validation<'_, H::Model>,
     directions: &Directions,
-) -> Result<Vec<Candidate>, Error> {
+) -> Result<Vec<(Place, Scores)>, Error> {
     let total = directions.places().count() as u64;
-    let mut candidates = Vec::new();
+    let mut measured = Vec::new();
     for (done, place) in (0..).zip(directions.places()) {
         host.progress(done, total, "directions measured");
         let direction = directions.at(place).ok_or("a direction is missing")?;
-        candidates.push(validation.measure(place, direction)?);
+        measured.push((place, validation.measure(place.layer, direction)?));
     }
     host.progress(total, total, "directions measured");
-    Ok(candidates)
+    Ok(measured)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sonde_sdk::refusal::ARDITI;
+use sonde_sdk::refusal::{ARDITI, PhraseList, XSTEST};
 use sonde_sdk::{Error, Model, NextWord, Prompt, Sampling, ScoreRequest};
 use sonde_treatments::refusal_direction::refusal_score_of_logprobs;
 
+/// What tells a refusal: the authors' own list, and the openings of another, which know "Sorry, …".
+const PHRASES: [&PhraseList; 2] = [&ARDITI, &XSTEST];
 /// Tokens of a reply in which a phrase of refusal shows.
 const ENOUGH: u32 = 32;
 /// A first token counts where at least this share of the refusals begins with it.
@@ -13,12 +15,22 @@ const SHARE: f64 = 0.1;
 
 /// Finds the first tokens of the model's refusals among its greedy replies to harmful prompts, as text. Each is checked:
 /// it must be one token, and the one with which a reply began.
+///
+/// # Errors
+/// No reply is a refusal, or the model thinks before it refuses.
 pub fn first_words(model: &impl Model, prompts: &[Prompt]) -> Result<Vec<String>, Error> {
     let sampling = greedy(model, ENOUGH);
     let mut began: BTreeMap<u32, Vec<&Prompt>> = BTreeMap::new();
     for (prompt, reply) in prompts.iter().zip(model.generate(prompts, &sampling)) {
         let reply = reply?;
-        if let (Some(_), Some(first)) = (ARDITI.find(&reply.text), reply.tokens.first()) {
+        if reply.reasoning.is_some() {
+            return Err(Error::new(
+                "the model thinks before it replies, so that the first word of its refusals is no sign of them; ask for \
+                 `thinking: false`",
+            ));
+        }
+        let refuses = PHRASES.iter().any(|list| list.find(&reply.text).is_some());
+        if let Some(first) = reply.tokens.first().filter(|_| refuses) {
             began.entry(*first).or_default().push(prompt);
         }
     }
@@ -64,6 +76,9 @@ fn word(model: &impl Model, prompt: &Prompt, token: u32) -> Result<Option<String
 }
 
 /// That the words' first tokens differ, so that none is counted twice.
+///
+/// # Errors
+/// A word that stands there twice, or two that begin alike.
 pub fn check(model: &impl Model, prompt: &Prompt, words: &[String]) -> Result<(), Error> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let twice =
@@ -75,6 +90,9 @@ pub fn check(model: &impl Model, prompt: &Prompt, words: &[String]) -> Result<()
 }
 
 /// The refusal score of each prompt. NaN where the model's probabilities are.
+///
+/// # Errors
+/// What the host cannot do.
 pub fn scores(model: &impl Model, prompts: &[Prompt], words: &[String]) -> Result<Vec<f64>, Error> {
     let request = |prompt: &Prompt| ScoreRequest { prompt: prompt.clone(), continuations: words.to_vec() };
     let requests: Vec<_> = prompts.iter().map(request).collect();
