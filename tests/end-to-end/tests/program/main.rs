@@ -12,6 +12,7 @@
 
 mod comparing;
 mod config;
+mod exporting;
 mod failing;
 mod forms;
 mod goldens;
