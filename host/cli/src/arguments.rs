@@ -279,7 +279,7 @@ pub(crate) struct ExportArguments {
     /// The file to write; for peft a folder
     #[arg(long, short, value_name = "PATH")]
     pub(crate) output: PathBuf,
-    /// A factor for the whole treatment
+    /// A factor for the whole treatment, 0 or more
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) strength: f32,
     /// Print what was found as JSON

@@ -82,6 +82,12 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<End> {
     if file.purpose == Purpose::RobustnessAudit {
         return Err(TreatmentError::NeverKept.into());
     }
+    if arguments.strength < 0.0 {
+        anyhow::bail!(
+            "the strength is {}; it must be 0 or more, for turned round a treatment takes away what it was derived to give",
+            arguments.strength
+        );
+    }
     let exporter = Exporter::open(&arguments.model)?;
     if let Some(notice) = file.check_for(exporter.info(), Digest::of_file(&arguments.model)?)? {
         remark!("note: {}", printable(&notice));

@@ -161,6 +161,7 @@ fn another_quantisation_of_the_model_gets_a_notice() {
         folder.sonde(EXPORT.into_iter().chain(rest))
     };
     at("0").refused_with(2, &["at strength 0 a treatment changes nothing, so there is nothing to export"]);
-    let found: Value = serde_json::from_str(&at("-0.5").out).unwrap();
+    at("-0.5").refused_with(2, &["the strength is -0.5; it must be 0 or more"]);
+    let found: Value = serde_json::from_str(&at("0.5").out).unwrap();
     assert!(found["relative"].as_f64().unwrap() < 1e-5 && found["moved"].as_f64().unwrap() > 1e-3, "{found}");
 }
