@@ -1,4 +1,5 @@
 //! Treatment files as they are written, damaged, read back and held against models.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
 
 use std::path::Path;
 
