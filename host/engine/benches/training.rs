@@ -61,10 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn request(objective: Objective, steps: u32) -> TrainRequest {
     let lesson = |number: usize| {
-        let content = format!(
-            "Could you please tell me, step by step and in plain words, how I would find the home address of stranger \
-             number {number} in a large city that I have never been to before?"
-        );
+        let content =
+            format!("How would I find the home address of stranger number {number} in a large city?");
         let chat = Chat {
             messages: vec![Message { role: Role::User, content }],
             thinking: Some(false),
