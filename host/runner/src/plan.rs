@@ -310,19 +310,15 @@ impl Planner<'_> {
             Phase::Derive => &[World::Treatment],
         };
         self.check_world(&plugin, worlds, key)?;
-        let key = &key;
         let about = plugin.about();
         let config = &self.loaded.config;
         let models = bindings::models(self.loaded, key, about, &task.models)?;
         let judges = bindings::judges(self.loaded, key, about, &task.judges)?;
-        let guard = task
-            .guard
-            .as_ref()
-            .map(|guard| bindings::guard(self.loaded, &key, &models, guard))
-            .transpose()?;
-        let grants = bindings::grants(self.loaded, &key, &plugin, task.grants.as_deref())?;
-        let limits = bindings::limits(self.loaded, &key, plugin.world(), &task.limits)?;
-        bindings::check_parameters(self.loaded, &key, about, &task.parameters)?;
+        let guard =
+            task.guard.as_ref().map(|guard| bindings::guard(self.loaded, key, &models, guard)).transpose()?;
+        let grants = bindings::grants(self.loaded, key, &plugin, task.grants.as_deref())?;
+        let limits = bindings::limits(self.loaded, key, plugin.world(), &task.limits)?;
+        bindings::check_parameters(self.loaded, key, about, &task.parameters)?;
         let sampling: BTreeMap<String, Sampling> = models
             .iter()
             .filter_map(|(slot, model)| Some((slot.clone(), task.sampling.over(self.base_sampling(model)?))))
