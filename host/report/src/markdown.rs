@@ -44,7 +44,7 @@ pub fn markdown(run: &RunView) -> String {
     if let Some(treated) = &run.treated {
         out.push_str(&format!("\n## Verdict\n\n{}\n\n", inert(&treated.heading())));
         for sentence in treated.sentences() {
-            out.push_str(&format!("- {}\n", inert(&sentence.text)));
+            out.push_str(&format!("- **{}**: {}\n", sentence.way.as_str(), inert(&sentence.text)));
         }
         out.push_str(&format!(
             "\nThe treatment: {}. Its derivation: {}.\n",

@@ -60,13 +60,13 @@ fn treated_lines(treated: &TreatedView, look: Look) -> String {
     let mut out = bold("Verdict", look);
     out.push_str(&format!(" — {}\n", printable_line(&treated.heading())));
     for Sentence { way, text } in treated.sentences() {
-        let (mark, colour) = match way {
-            Way::Better => ("better", 32),
-            Way::Worse => ("worse", 31),
-            Way::Otherwise => ("differs", 33),
-            Way::NotShown => ("same?", 0),
+        let colour = match way {
+            Way::Better => 32,
+            Way::Worse => 31,
+            Way::Otherwise => 33,
+            Way::NotShown => 0,
         };
-        let mark = format!("{mark:>9}");
+        let mark = format!("{:>21}", way.as_str());
         let mark = if look.colour { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark };
         out.push_str(&format!("{mark}  {}\n", printable_line(&text)));
     }

@@ -29,7 +29,7 @@ pub struct TreatedView {
     pub strength: f64,
     /// What was derived, in words; why nothing was, if it failed.
     pub told: String,
-    /// What it cost: calls, tokens and seconds of the derivation, in words.
+    /// What it cost: calls and tokens of the derivation, in words.
     pub cost: String,
     /// Before and after; `None` while the run goes on.
     pub comparison: Option<Comparison>,
@@ -78,19 +78,12 @@ fn failure(file: &RunFile, derivation: &TaskIdentity) -> Result<String, ReportEr
 }
 
 fn cost(bill: &[BillLine], task: &str) -> String {
-    let mut total = (0, 0, 0, 0.0);
-    for line in bill.iter().filter(|line| line.task == task) {
-        total.0 += line.calls;
-        total.1 += line.prompt_tokens;
-        total.2 += line.completion_tokens;
-        total.3 += line.seconds;
-    }
-    let (calls, read, written, seconds) = total;
+    let mine = || bill.iter().filter(|line| line.task == task);
     format!(
-        "{} calls, {} tokens read and {} written, {seconds:.1} s of answers",
-        thousands(calls),
-        thousands(read),
-        thousands(written)
+        "{} calls, {} tokens read and {} written",
+        thousands(mine().map(|line| line.calls).sum()),
+        thousands(mine().map(|line| line.prompt_tokens).sum()),
+        thousands(mine().map(|line| line.completion_tokens).sum())
     )
 }
 
@@ -106,6 +99,18 @@ pub enum Way {
     Otherwise,
     /// Chance alone could do that, or nothing was tested.
     NotShown,
+}
+
+impl Way {
+    /// In a few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Otherwise => "differs",
+            Self::NotShown => "no difference shown",
+        }
+    }
 }
 
 /// A sentence of a verdict.
@@ -148,16 +153,14 @@ fn sentence(task: &str, row: &Row) -> Sentence {
         Some(difference) if difference > 0.0 => "rose",
         _ => "stayed",
     };
-    let shown = if way == Way::NotShown { "; no difference shown" } else { "" };
     let text = match (row.difference, moved) {
         (None, _) => format!("{task}: {} has no value before or after", row.metric),
         (_, "stayed") => {
             format!("{task}: {} stayed at {before} (95 % interval of the change {interval})", row.metric)
         }
-        _ => format!(
-            "{task}: {} {moved} from {before} to {after} ({difference}; 95 % {interval}{shown})",
-            row.metric
-        ),
+        _ => {
+            format!("{task}: {} {moved} from {before} to {after} ({difference}; 95 % {interval})", row.metric)
+        }
     };
     Sentence { way, text }
 }

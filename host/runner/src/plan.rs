@@ -417,7 +417,12 @@ impl Planner<'_> {
             return Ok(());
         }
         let key = format!("{key}.plugin");
-        let wanted = wanted.iter().map(World::to_string).collect::<Vec<_>>().join(" or a ");
+        let all: Vec<String> = wanted.iter().map(World::to_string).collect();
+        let wanted = match all.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, rest)) => format!("{} or a {last}", rest.join(", a ")),
+            None => return Ok(()),
+        };
         Err(self.at(
             &key,
             format!("a {wanted} is needed here, and {} is a {}", plugin.about().name, plugin.world()),

@@ -74,6 +74,7 @@ fn mapped(source: &PlannedDataset, value: Result<Record, String>) -> Result<Reco
 /// asked for without it.
 fn whole(task: &PlannedTask, sources: &[(String, PlannedDataset)]) -> Result<SampleRow, RunError> {
     let name = &task.identity.name;
+    let world = task.plugin().world();
     let mut fault = None;
     let mut text = String::from("{");
     let mut origins = Vec::new();
@@ -92,7 +93,7 @@ fn whole(task: &PlannedTask, sources: &[(String, PlannedDataset)]) -> Result<Sam
                 }
                 Err(reason) => {
                     fault.get_or_insert(format!(
-                        "dataset \"{slot}\", {}: {reason}; a diagnostic or treatment needs every row that `limit` takes",
+                        "dataset \"{slot}\", {}: {reason}; a {world} needs every row that `limit` takes",
                         row.origin
                     ));
                     break;

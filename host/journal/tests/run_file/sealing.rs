@@ -259,7 +259,7 @@ async fn another_schema_version_is_said_to_be_one() {
     let path = folder.path().join("a.sonde");
     drop(small_run(&path).await);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert!(matches!(check(&path), Err(Damage::Version { found: 7, known: 3, .. })));
+    assert!(matches!(check(&path), Err(Damage::Version { found: 7, known: 4, .. })));
     let sentence = RunFile::open(&path).err().unwrap().to_string();
     assert!(sentence.contains("has schema version 7 and this Sonde reads version 4"), "{sentence}");
 }

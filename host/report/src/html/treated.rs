@@ -2,7 +2,7 @@
 //! after.
 
 use serde::Serialize;
-use sonde_contract::Figure;
+use sonde_contract::{Chart, Figure, Series};
 
 use super::figures::{FigureGroup, alone};
 use crate::compare::{Section, sections, words};
@@ -11,8 +11,8 @@ use crate::printable::shown;
 use crate::treated::{AFTER, BEFORE, Way};
 use crate::view::RunView;
 
-/// Figures of a diagnostic that are shown before and after.
-const MOST_FIGURES: usize = 8;
+/// Pairs of pictures of a diagnostic.
+const MOST_PAIRS: usize = 16;
 
 #[derive(Serialize)]
 pub(super) struct Treated {
@@ -34,10 +34,11 @@ struct Line {
     text: String,
 }
 
-/// A diagnostic's pictures.
+/// A diagnostic's pictures: lines with both measurements in them, and the others side by side.
 #[derive(Serialize)]
 struct Inside {
     task: String,
+    together: Vec<FigureGroup>,
     pairs: Vec<[FigureGroup; 2]>,
 }
 
@@ -45,13 +46,13 @@ struct Inside {
 pub(super) fn treated(run: &RunView) -> Option<Treated> {
     let treated = run.treated.as_ref()?;
     let line = |sentence: crate::treated::Sentence| {
-        let (tone, mark) = match sentence.way {
-            Way::Better => ("favourable", "better"),
-            Way::Worse => ("adverse", "worse"),
-            Way::Otherwise => ("between", "differs"),
-            Way::NotShown => ("unclear", "no difference shown"),
+        let tone = match sentence.way {
+            Way::Better => "favourable",
+            Way::Worse => "adverse",
+            Way::Otherwise => "between",
+            Way::NotShown => "unclear",
         };
-        Line { tone, mark, text: shown(&sentence.text) }
+        Line { tone, mark: sentence.way.as_str(), text: shown(&sentence.text) }
     };
     let comparison = treated.comparison.as_ref();
     Some(Treated {
@@ -76,13 +77,34 @@ fn inside(run: &RunView) -> Vec<Inside> {
     let names = run.tasks.iter().filter_map(|task| task.name.strip_prefix(BEFORE));
     let pairs = names.map(|name| {
         let (before, after) = (figures(format!("{BEFORE}{name}")), figures(format!("{AFTER}{name}")));
-        let both = before.iter().filter_map(|first| {
-            let second = after.iter().find(|second| name_of(second) == name_of(first))?;
-            Some([first, second].map(|figure| alone(picture(figure, Size::Small))))
-        });
-        Inside { task: shown(name), pairs: both.take(MOST_FIGURES).collect() }
+        let mut inside = Inside { task: shown(name), together: Vec::new(), pairs: Vec::new() };
+        for first in before {
+            let Some(second) = after.iter().find(|second| name_of(second) == name_of(first)) else {
+                continue;
+            };
+            match (first, second) {
+                (Figure::Line(first), Figure::Line(second)) => {
+                    let both = Figure::Line(overlaid(first, second));
+                    inside.together.push(alone(picture(&both, Size::Full)));
+                }
+                _ if inside.pairs.len() < MOST_PAIRS => {
+                    inside.pairs.push([first, second].map(|figure| alone(picture(figure, Size::Small))));
+                }
+                _ => {}
+            }
+        }
+        inside
     });
-    pairs.filter(|inside| !inside.pairs.is_empty()).collect()
+    pairs.filter(|inside| !inside.together.is_empty() || !inside.pairs.is_empty()).collect()
+}
+
+/// One chart with the lines of both.
+fn overlaid(before: &Chart, after: &Chart) -> Chart {
+    let named = |chart: &Chart, when: &str| -> Vec<Series> {
+        let label = |series: &Series| Series { label: format!("{}, {when}", series.label), ..series.clone() };
+        chart.series.iter().map(label).collect()
+    };
+    Chart { series: [named(before, "before"), named(after, "after")].concat(), ..before.clone() }
 }
 
 fn name_of(figure: &Figure) -> &str {

@@ -78,7 +78,7 @@ fn a_mistyped_key_is_named_with_file_line_and_the_key_meant() {
     assert_eq!(refusal(text), "unknown key \"limt\" in x.yaml:12; did you mean \"limit\"?");
     assert_eq!(
         refusal(format!("colour: red\n{GOOD}")),
-        "unknown key \"colour\" in x.yaml:1; known keys: models, judges, tasks, suites, output, reproducible, seed"
+        "unknown key \"colour\" in x.yaml:1; known keys: models, judges, tasks, suites, treat, output, reproducible, seed"
     );
 }
 

@@ -99,7 +99,7 @@ async fn a_component_of_another_world_is_told_what_a_plugin_exports() {
     assert_eq!(
         refusal(&wat::parse_str(component).unwrap()).await,
         "it is a component of another world: it exports acme:greeter/api@1.0.0, and a plugin exports \
-         sonde:plugin/benchmark@0.1.0, sonde:plugin/judge@0.1.0 or sonde:plugin/diagnostic@0.1.0; build it for \
+         sonde:plugin/benchmark@0.1.0, sonde:plugin/judge@0.1.0, sonde:plugin/diagnostic@0.1.0 or sonde:plugin/treatment@0.1.0; build it for \
          wasm32-unknown-unknown with the Sonde SDK, or with wit-bindgen on the WIT of sonde:plugin 0.1.0"
     );
 }

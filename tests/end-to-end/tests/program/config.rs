@@ -115,7 +115,7 @@ fn a_plugin_of_the_wrong_kind_is_refused() {
         "plugin: exact-match",
         "plugin: refusal-phrases",
         &[
-            "tasks.capitals.plugin in c.yaml:5: a benchmark or a diagnostic is needed here, and refusal-phrases is a judge",
+            "tasks.capitals.plugin in c.yaml:5: a benchmark, a diagnostic or a treatment is needed here, and refusal-phrases is a judge",
         ],
     );
     refused(

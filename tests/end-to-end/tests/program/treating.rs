@@ -13,43 +13,40 @@ use serde_json::Value;
 use crate::kill::ends_like_the_unbroken_run;
 use crate::support::{Folder, model, results, root, run, shared, sonde};
 
-/// A short treatment by ROSI of one known strength.
-fn rosi(run_file: &Path) -> Command {
+/// A config's treatment, measured on so many rows of each benchmark; x-boundary needs rows of every kind.
+fn treat(config: &str, run_file: &Path, rows: u32, settings: &[&str]) -> Command {
     let mut command = sonde(["treat"]);
-    command.arg(root().join("configs/treat-rosi.yaml")).arg("--output").arg(run_file).args(["--limit", "12"]);
-    for setting in ["limit=12", "parameters.alpha=-64", "parameters.sign_prompts=2"] {
+    command.arg(root().join("configs").join(config)).arg("--output").arg(run_file);
+    for task in ["harmbench", "jailbreakbench", "xstest", "exact-match", "multiple-choice"] {
+        command.arg("--set").arg(format!("tasks.{task}.limit={rows}"));
+    }
+    for setting in settings {
         command.arg("--set").arg(format!("treat.derive.{setting}"));
     }
     command
+}
+
+/// A short treatment by ROSI of one known strength.
+fn rosi(run_file: &Path) -> Command {
+    treat("treat-rosi.yaml", run_file, 12, &["limit=12", "parameters.alpha=-64", "parameters.sign_prompts=2"])
 }
 
 /// A short training.
 fn thinksafe(run_file: &Path) -> Command {
-    let mut command = sonde(["treat"]);
-    command
-        .arg(root().join("configs/treat-thinksafe.yaml"))
-        .arg("--output")
-        .arg(run_file)
-        .args(["--limit", "3"]);
-    for setting in ["limit=6", "parameters.most_steps=40", "parameters.epochs=40", "parameters.batch=4"] {
-        command.arg("--set").arg(format!("treat.derive.{setting}"));
-    }
-    command
+    let settings = ["limit=6", "parameters.most_steps=40", "parameters.epochs=40", "parameters.batch=4"];
+    treat("treat-thinksafe.yaml", run_file, 3, &settings)
 }
 
 /// The direction of refusal taken out, to see what is left.
 fn audit(run_file: &Path) -> Command {
-    let mut command = rosi(run_file);
-    for setting in [
+    let settings = [
         "plugin=refusal-direction",
         "judges={}",
         "datasets.calibration-harmful=",
         "datasets.calibration-harmless=",
-        "parameters={purpose: robustness-audit, change: projection, prune_layer_percentage: 0, kl_threshold: 10, induce_threshold: -30}",
-    ] {
-        command.arg("--set").arg(format!("treat.derive.{setting}"));
-    }
-    command
+        "parameters={purpose: robustness-audit, change: projection, prune_layer_percentage: 0, kl_threshold: 10, induce_refusal_threshold: -30}",
+    ];
+    treat("treat-rosi.yaml", run_file, 3, &settings)
 }
 
 /// The treatment that `rosi` leaves, derived once.
@@ -130,7 +127,7 @@ fn a_training_that_was_killed_goes_on_where_it_was_and_gives_the_same_adapter() 
     let folder = Folder::new();
     let (whole, broken) = (folder.path("whole.sonde"), folder.path("broken.sonde"));
     run(thinksafe(&whole)).ended_with(0);
-    killed_when(thinksafe(&broken), "training, loss", 20);
+    killed_when(thinksafe(&broken), "training, loss", 1);
     run(thinksafe(&broken)).ended_with(0);
     assert_eq!(treatment_in(&broken)["digest"], treatment_in(&whole)["digest"]);
     let documents = treatment_in(&whole)["documents"].as_array().unwrap().len();

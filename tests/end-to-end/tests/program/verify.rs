@@ -250,6 +250,9 @@ fn verifying_needs_neither_models_nor_plugins_nor_data() {
     fs::create_dir_all(folder.path("configs/prompts")).unwrap();
     for entry in fs::read_dir(root().join("configs/prompts")).unwrap() {
         let from = entry.unwrap().path();
+        if from.is_dir() {
+            continue;
+        }
         fs::copy(&from, folder.path("configs/prompts").join(from.file_name().unwrap())).unwrap();
     }
     fs::copy(root().join("configs/quickstart.yaml"), folder.path("configs/quickstart.yaml")).unwrap();

@@ -63,7 +63,7 @@ async fn edits_row_means_and_training_are_answered_once_and_from_the_record_afte
         seen
     };
     // The tensor "w" holds 0, 1/3, 2/3 and 1, 4/3, 5/3.
-    assert!(first[0].starts_with("Ok([RowMean { mean: [0.5, 0.8333333"), "{}", first[0]);
+    assert!(first[0].starts_with("Ok([RowMean { mean: [0.5, 0.83333"), "{}", first[0]);
     assert!(first[2].ends_with("with 6"), "{}", first[2]);
     assert!(first[3].contains("there is no matrix"), "{}", first[3]);
     assert!(first[4].contains("b: [3.0], scale: 0.5") && first[5].ends_with("with 0"), "{first:?}");
