@@ -1,7 +1,8 @@
 //! What Sonde itself costs: replay, memory, start, large run files, resume. Part of `make bench`; see docs/bench.md.
 //!
 //! Prints a table for people and a line of JSON for each figure. Nothing is asserted: a missed target says so and the
-//! program goes on. `SONDE_BENCH_QUICK=1` makes everything ten times smaller.
+//! program goes on. `SONDE_BENCH_QUICK=1` makes everything ten times smaller; naming parts (`-- start treated`) leaves out the
+//! others.
 
 mod copy;
 mod figure;
@@ -52,12 +53,27 @@ fn main() -> anyhow::Result<()> {
     let place = Place::new()?;
     let mut figures = Figures::default();
     let before = program::load_average();
-    start::measure(&place, sizes, &mut figures)?;
-    replay::measure(&place, sizes, &mut figures)?;
-    large::measure(&place, sizes, &mut figures)?;
-    judged::measure(&place, sizes, &mut figures)?;
-    inside::measure(&place, &mut figures)?;
-    treated::measure(&place, sizes.rounds, &mut figures)?;
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    if wanted("start") {
+        start::measure(&place, sizes, &mut figures)?;
+    }
+    if wanted("replay") {
+        replay::measure(&place, sizes, &mut figures)?;
+    }
+    if wanted("large") {
+        large::measure(&place, sizes, &mut figures)?;
+    }
+    if wanted("judged") {
+        judged::measure(&place, sizes, &mut figures)?;
+    }
+    if wanted("inside") {
+        inside::measure(&place, &mut figures)?;
+    }
+    if wanted("treated") {
+        treated::measure(&place, sizes.rounds, &mut figures)?;
+    }
     print!("{figures}");
     println!(
         "measured in {:.0} s; load average {before} before, {} after\n",

@@ -67,13 +67,17 @@ async fn edits_row_means_and_training_are_answered_once_and_from_the_record_afte
     assert!(first[2].ends_with("with 6"), "{}", first[2]);
     assert!(first[3].contains("there is no matrix"), "{}", first[3]);
     assert!(first[4].contains("b: [3.0], scale: 0.5") && first[5].ends_with("with 0"), "{first:?}");
-    let (model, log) = open(true, MANY, 0);
-    let Life { caller, .. } = bench.life(Some(model), None);
-    assert_eq!(treat(&caller).await, first);
-    assert_eq!(*lock(&log.passes), [""; 0]);
-    let Life { caller, state } = bench.life(None, None);
-    assert_eq!(treat(&caller).await, first);
-    assert_eq!(state.differences(), [""; 0]);
+    {
+        let (model, log) = open(true, MANY, 0);
+        let Life { caller, .. } = bench.life(Some(model), None);
+        assert_eq!(treat(&caller).await, first);
+        assert_eq!(*lock(&log.passes), [""; 0]);
+    }
+    {
+        let Life { caller, state } = bench.life(None, None);
+        assert_eq!(treat(&caller).await, first);
+        assert_eq!(state.differences(), [""; 0]);
+    }
     let Life { caller, .. } = bench.life(None, None);
     let other = caller.edit(&target(), &[edit("w", 3.5)]).await.unwrap_err().to_string();
     assert!(other.contains("not recorded") || other.contains("something else"), "{other}");
@@ -109,8 +113,10 @@ async fn a_task_s_treatment_is_in_force_at_its_strength_and_under_the_plugin_s_o
 #[tokio::test]
 async fn at_strength_0_a_task_asks_what_it_asks_without_a_treatment() {
     let bench = Bench::new();
-    let (model, _) = open(true, MANY, 0);
-    let without = say(&bench.life(Some(model), None).caller, &target()).await;
+    let without = {
+        let (model, _) = open(true, MANY, 0);
+        say(&bench.life(Some(model), None).caller, &target()).await
+    };
     let (caller, state) = under(&bench, None, 0.0, 3.0);
     assert_eq!(say(&caller, &target()).await, without);
     assert_eq!(state.differences(), [""; 0]);
