@@ -6,7 +6,7 @@ use sonde_treatments::refusal_direction::{Candidate, Directions, Likeliest, Mean
 use crate::refusals;
 
 /// Prompts captured in one call.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// Below this length a direction is rounding: at the input of block 0 the states after the instruction are those of the
 /// template's own tokens, the same in every prompt.
 const SHORTEST: f64 = 1e-9;

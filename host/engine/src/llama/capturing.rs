@@ -18,6 +18,10 @@ use super::pass::{Taker, Watched};
 use super::worker::{Counters, Turn};
 use crate::inside::Reduction;
 
+/// How long the first request after a pause waits for others. Those of one call come one after another, and a pass for the
+/// first alone would read all weights once more.
+const GATHERING: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// A capture, its prompt tokenized and its specification checked.
 pub(crate) struct CaptureJob {
     pub prompt: Vec<i32>,
@@ -95,6 +99,7 @@ impl CaptureWorker {
                     Some(job) => self.waiting.push_back(job),
                     None => return,
                 }
+                std::thread::sleep(GATHERING);
             }
             while let Ok(job) = queue.try_recv() {
                 self.waiting.push_back(job);

@@ -62,7 +62,7 @@ impl Default for Parameters {
             induce_refusal_threshold: rule.induce_refusal_threshold,
             kl_tokens: 256,
             thinking: false,
-            sign_prompts: 8,
+            sign_prompts: 4,
         }
     }
 }
@@ -151,7 +151,7 @@ impl Parameters {
             ),
             Parameter::count(
                 "sign_prompts",
-                8,
+                4,
                 "Prompts of each kind for the sign statistics of w̄·x; 0 leaves them out.",
             ),
         ]
