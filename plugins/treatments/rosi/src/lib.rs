@@ -90,9 +90,10 @@ impl Treatment for Rosi {
         if parameters.sign_prompts > 0 {
             let Requests { harmful, harmless } = requests.first(parameters.sign_prompts);
             let wording = bare.thinking(parameters.thinking);
-            let count = |requests| signs::count(host, &model, info.layers, &wording.prompts(requests));
-            summary =
-                report::signs(summary, [("harmful", &count(&harmful)?), ("harmless", &count(&harmless)?)]);
+            let prompts = [wording.prompts(&harmful), wording.prompts(&harmless)];
+            let prompts = [prompts[0].as_slice(), prompts[1].as_slice()];
+            let [harmful, harmless] = signs::count(host, &model, info.layers, prompts)?;
+            summary = report::signs(summary, [("harmful", &harmful), ("harmless", &harmless)]);
         }
         Ok(Derived::edits(matrices.edits(&found.vector, strength)?).summary(summary))
     }

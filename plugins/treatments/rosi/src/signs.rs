@@ -15,7 +15,7 @@ pub struct Sign {
     pub sum: f64,
 }
 
-/// Counts signs at the last prompt token, in every block.
+/// Counts signs at the last prompt token, in every block: of harmful prompts and of harmless ones, read together.
 ///
 /// # Errors
 /// What the host cannot do.
@@ -23,12 +23,13 @@ pub fn count<H: Host<Model: WhiteBox>>(
     host: &H,
     model: &H::Model,
     blocks: u32,
-    prompts: &[Prompt],
-) -> Result<Vec<Sign>, Error> {
+    [harmful, harmless]: [&[Prompt]; 2],
+) -> Result<[Vec<Sign>; 2], Error> {
     let place = |site| (0..blocks).map(move |layer| Place { site, layer });
     let places: Vec<Place> = place(Site::Attention).chain(place(Site::Mlp)).collect();
-    let states = States::read(host, model, prompts, &places, &Rows::Last)?;
-    let sign = |(place, rows): (&Place, &Vec<Vec<f32>>)| {
+    let states = States::read(host, model, &[harmful, harmless].concat(), &places, &Rows::Last)?;
+    let read = states.kept.iter().filter(|place| **place < harmful.len()).count();
+    let sign = |place: &Place, rows: &[Vec<f32>]| {
         let mean = |row: &Vec<f32>| {
             row.iter().map(|number| f64::from(*number)).sum::<f64>() / row.len().max(1) as f64
         };
@@ -41,7 +42,14 @@ pub fn count<H: Host<Model: WhiteBox>>(
             sum: means.iter().sum(),
         }
     };
-    Ok(places.iter().zip(&states.layers).map(sign).collect())
+    let mut signs = [Vec::new(), Vec::new()];
+    for (place, rows) in places.iter().zip(&states.layers) {
+        let (first, second) = rows.split_at(read.min(rows.len()));
+        let [of_harmful, of_harmless] = &mut signs;
+        of_harmful.push(sign(place, first));
+        of_harmless.push(sign(place, second));
+    }
+    Ok(signs)
 }
 
 /// Of all blocks together: how often positive, of how many, and the mean.

@@ -97,7 +97,7 @@ fn a_layer_at_which_the_means_are_equal_is_refused() {
 
 #[test]
 fn the_signs_of_what_the_matrices_write_are_counted() {
-    let derived = derive(&host(), &published(1.0)).unwrap();
+    let derived = derive(&host(), &Parameters { sign_prompts: 6, ..published(1.0) }).unwrap();
     let signs: Vec<_> = derived
         .summary
         .metrics
