@@ -163,3 +163,69 @@ impl Budget<'_> {
         self.hand(answer, fits, |means| means.into_iter().map(mean).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::results as guest;
+
+    fn rank_one(output: &[f32], input: &[f32], coefficient: f32) -> weights::RankOne {
+        weights::RankOne {
+            matrix: "blk.0.ffn_down.weight".into(),
+            expert: None,
+            output: output.to_vec(),
+            input: input.to_vec(),
+            coefficient,
+        }
+    }
+
+    fn treatment(change: treatment::Change, documents: &[&str]) -> Result<Derived, String> {
+        let document = |name: &&str| treatment::Document { name: (*name).into(), text: "a".into() };
+        let from = treatment::Derived {
+            change,
+            purpose: treatment::Purpose::Safety,
+            summary: guest::Summary { metrics: vec![], figures: vec![], notes: vec![] },
+            documents: documents.iter().map(document).collect(),
+        };
+        derived(&Limits::default(), from, None).map_err(|fault| match fault {
+            Fault::Wrong(text) => text,
+            Fault::Limit(limit) => limit.to_string(),
+        })
+    }
+
+    fn of_edits(edits: Vec<weights::RankOne>) -> Result<Derived, String> {
+        treatment(treatment::Change::Edits(edits), &[])
+    }
+
+    #[test]
+    fn a_rank_one_edit_is_a_change_of_rank_one_with_its_vectors_in_their_places() {
+        let derived = of_edits(vec![rank_one(&[1.0, 2.0], &[3.0], -0.5)]).unwrap();
+        let [edit] = derived.changes.edits.as_slice() else { panic!("one edit") };
+        assert_eq!((edit.b.as_slice(), edit.a.as_slice()), (&[1.0, 2.0][..], &[3.0][..]));
+        assert_eq!((edit.rank, edit.scale, edit.rows(), edit.columns()), (1, -0.5, Some(2), Some(1)));
+    }
+
+    #[test]
+    fn numbers_that_are_none_empty_vectors_and_changes_of_nothing_are_refused() {
+        let nan = of_edits(vec![rank_one(&[1.0], &[f32::NAN], 1.0)]).unwrap_err();
+        assert_eq!(nan, "the edit of \"blk.0.ffn_down.weight\" has the number NaN; all must be finite");
+        let endless = of_edits(vec![rank_one(&[1.0], &[1.0], f32::INFINITY)]).unwrap_err();
+        assert!(endless.contains("has the number inf"), "{endless}");
+        let empty = of_edits(vec![rank_one(&[], &[1.0], 1.0)]).unwrap_err();
+        assert_eq!(empty, "the edit of \"blk.0.ffn_down.weight\" has an empty vector");
+        assert_eq!(of_edits(vec![]).unwrap_err(), "its treatment changes nothing");
+        let many = vec![rank_one(&[1.0], &[1.0], 1.0); 100_001];
+        assert!(of_edits(many).unwrap_err().contains("`limits.edits` raises this"));
+    }
+
+    #[test]
+    fn a_document_s_name_leads_nowhere_and_stands_once() {
+        let named =
+            |names: &[&str]| treatment(treatment::Change::Edits(vec![rank_one(&[1.0], &[1.0], 1.0)]), names);
+        assert_eq!(named(&["thinksafe.jsonl", "notes-2.txt"]).unwrap().documents.len(), 2);
+        for name in ["../up", "/etc/passwd", "a b", "", ".hidden", "a\nb"] {
+            assert!(named(&[name]).unwrap_err().contains("a document is called"), "{name:?}");
+        }
+        assert_eq!(named(&["a.txt", "A.txt"]).unwrap_err(), "two documents are called \"A.txt\"");
+    }
+}
